@@ -1,0 +1,189 @@
+//! What can go wrong, as facts a caller can act on.
+
+use std::time::Duration;
+
+use crate::allocation::Decision;
+use crate::entropy::EntropyError;
+use crate::payment::StatusReason;
+use crate::store::StoreError;
+
+/// Why a call was refused or failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The call needs somebody to be signed in.
+    #[error("sign in first")]
+    Unauthenticated,
+    /// The caller is known, and may not do this.
+    #[error("not allowed")]
+    Forbidden,
+    /// There is no such thing, or the caller may not know of it.
+    #[error("{what} not found")]
+    NotFound {
+        /// What was looked for.
+        what: &'static str,
+    },
+    /// A value that cannot be meant.
+    #[error("{field}: {reason}")]
+    InvalidInput {
+        /// The input's name.
+        field: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Unknown account or wrong password: which of the two is never told.
+    #[error("unknown account or wrong password")]
+    InvalidCredentials,
+    /// The token was good and has run out.
+    #[error("the token has expired")]
+    TokenExpired,
+    /// The token is no good: malformed, forged, revoked or of another server.
+    #[error("the token is not valid")]
+    TokenInvalid,
+    /// The refresh token was used before; its whole session has been ended.
+    #[error("the refresh token was used before, so its session has been ended")]
+    TokenReused,
+    /// The password would be guessed.
+    #[error("the password is too weak")]
+    WeakPassword {
+        /// What would make it better.
+        hint: String,
+    },
+    /// An account under this identity exists already.
+    #[error("this identity is in use")]
+    IdentityUnavailable,
+    /// More work is waiting than can be done soon.
+    #[error("too much is waiting")]
+    Busy {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The account may read, export, pay, appeal and sign out, and nothing else.
+    #[error("the account is read-only")]
+    ServiceReadOnly {
+        /// Why.
+        reason: StatusReason,
+    },
+    /// The account may see why, export, pay, appeal and sign out, and nothing else.
+    #[error("the account is suspended")]
+    ServiceSuspended {
+        /// Why.
+        reason: StatusReason,
+    },
+    /// The account is closed.
+    #[error("the account is cancelled")]
+    ServiceCancelled {
+        /// Why.
+        reason: StatusReason,
+    },
+    /// What was asked for would pass the account's allocation.
+    #[error("quota of {:?} exceeded", .0.resource)]
+    QuotaExceeded(
+        /// The figures it was decided on.
+        Box<Decision>,
+    ),
+    /// Somebody else was first, or two things may not be called the same.
+    #[error("conflict: {reason}")]
+    Conflict {
+        /// With what.
+        reason: &'static str,
+    },
+    /// The storage failed. Nothing of the call was done.
+    #[error("the storage failed")]
+    Store(#[from] StoreError),
+    /// The source of chance failed. Nothing of the call was done.
+    #[error("no randomness")]
+    Entropy(#[from] EntropyError),
+    /// A fault of this program.
+    #[error("internal fault: {what}")]
+    Internal {
+        /// Which step failed.
+        what: &'static str,
+    },
+}
+
+/// The stable name of a kind of [`Error`], as answers carry it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "each is the Error variant of the same name")]
+pub enum Code {
+    Unauthenticated,
+    Forbidden,
+    NotFound,
+    InvalidInput,
+    InvalidCredentials,
+    TokenExpired,
+    TokenInvalid,
+    TokenReused,
+    WeakPassword,
+    IdentityUnavailable,
+    Busy,
+    ServiceReadOnly,
+    ServiceSuspended,
+    ServiceCancelled,
+    QuotaExceeded,
+    Conflict,
+    Internal,
+}
+
+impl Code {
+    /// The name, such as `NOT_FOUND`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unauthenticated => "UNAUTHENTICATED",
+            Self::Forbidden => "FORBIDDEN",
+            Self::NotFound => "NOT_FOUND",
+            Self::InvalidInput => "INVALID_INPUT",
+            Self::InvalidCredentials => "INVALID_CREDENTIALS",
+            Self::TokenExpired => "TOKEN_EXPIRED",
+            Self::TokenInvalid => "TOKEN_INVALID",
+            Self::TokenReused => "TOKEN_REUSED",
+            Self::WeakPassword => "WEAK_PASSWORD",
+            Self::IdentityUnavailable => "IDENTITY_UNAVAILABLE",
+            Self::Busy => "BUSY",
+            Self::ServiceReadOnly => "SERVICE_READ_ONLY",
+            Self::ServiceSuspended => "SERVICE_SUSPENDED",
+            Self::ServiceCancelled => "SERVICE_CANCELLED",
+            Self::QuotaExceeded => "QUOTA_EXCEEDED",
+            Self::Conflict => "CONFLICT",
+            Self::Internal => "INTERNAL",
+        }
+    }
+}
+
+impl Error {
+    /// The stable name of this kind of error.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::Unauthenticated => Code::Unauthenticated,
+            Self::Forbidden => Code::Forbidden,
+            Self::NotFound { .. } => Code::NotFound,
+            Self::InvalidInput { .. } => Code::InvalidInput,
+            Self::InvalidCredentials => Code::InvalidCredentials,
+            Self::TokenExpired => Code::TokenExpired,
+            Self::TokenInvalid => Code::TokenInvalid,
+            Self::TokenReused => Code::TokenReused,
+            Self::WeakPassword { .. } => Code::WeakPassword,
+            Self::IdentityUnavailable => Code::IdentityUnavailable,
+            Self::Busy { .. } => Code::Busy,
+            Self::ServiceReadOnly { .. } => Code::ServiceReadOnly,
+            Self::ServiceSuspended { .. } => Code::ServiceSuspended,
+            Self::ServiceCancelled { .. } => Code::ServiceCancelled,
+            Self::QuotaExceeded(_) => Code::QuotaExceeded,
+            Self::Conflict { .. } => Code::Conflict,
+            Self::Store(StoreError::Conflict) => Code::Conflict,
+            Self::Store(StoreError::Busy) => Code::Busy,
+            Self::Store(StoreError::Unavailable { .. }) | Self::Entropy(_) | Self::Internal { .. } => Code::Internal,
+        }
+    }
+
+    pub(crate) fn invalid(field: &'static str, reason: impl Into<String>) -> Self {
+        Self::InvalidInput { field, reason: reason.into() }
+    }
+
+    pub(crate) const fn no_account() -> Self {
+        Self::NotFound { what: "account" }
+    }
+}

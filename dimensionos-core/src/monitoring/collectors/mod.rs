@@ -1,0 +1,103 @@
+//! Readers of this machine's own figures: the host, a process with its descendants, a cgroup, a directory.
+//!
+//! A collector reads numbers and keeps numbers. No name of a file, an interface or a peer leaves it, in a sample, an
+//! error or a log line. What the system does not offer stays absent from the sample, and is never reported as zero.
+//!
+//! Processes, cgroups and connection counts are read from Linux's `/proc` and `/sys/fs/cgroup`. On other systems
+//! [`Host`] measures what `sysinfo` offers, [`Directory`] works alike, and [`ProcessTree`] and [`Cgroup`] say
+//! [`CollectError::Unsupported`].
+
+mod directory;
+mod pace;
+
+#[cfg(target_os = "linux")]
+mod cgroup;
+#[cfg(target_os = "linux")]
+mod host;
+#[cfg(target_os = "linux")]
+mod kernel;
+#[cfg(target_os = "linux")]
+mod ledger;
+#[cfg(target_os = "linux")]
+mod process;
+#[cfg(target_os = "linux")]
+mod traffic;
+
+#[cfg(not(target_os = "linux"))]
+mod elsewhere;
+
+use std::fmt;
+use std::io;
+
+use super::sample::Sample;
+
+pub use directory::Directory;
+pub use pace::{Begun, Pace};
+
+#[cfg(target_os = "linux")]
+pub use {cgroup::Cgroup, host::Host, process::ProcessTree};
+
+#[cfg(not(target_os = "linux"))]
+pub use elsewhere::{Cgroup, Host, ProcessTree};
+
+/// Something that reads the system and fills in what it measures of a sample.
+///
+/// The calls block; an asynchronous program gives them a thread of their own. Counters are what was added since the
+/// last [`collect`](Self::collect), so every sample that was filled has to be used.
+pub trait Collector: fmt::Debug + Send {
+    /// Reads the system and fills in what this collector measures.
+    ///
+    /// # Errors
+    /// [`CollectError::is_final`] tells an end, after which every call fails, from a reading that may succeed the next
+    /// time. Where a reading fails in part, what could be read is in the sample all the same.
+    fn collect(&mut self, sample: &mut Sample) -> Result<(), CollectError>;
+
+    /// Notes what would be lost if it were read no sooner than at the next [`collect`](Self::collect), such as the
+    /// processor time of a process about to end. Cheap; call it as often as the loss matters (every 25 ms).
+    fn poll(&mut self) {}
+}
+
+/// Why a collector could not read what it measures. Carries no name and no path.
+#[derive(Debug, thiserror::Error)]
+pub enum CollectError {
+    /// The metered process and every descendant of it have ended, and all they used was handed out before.
+    #[error("process {pid} and its descendants have ended")]
+    TargetEnded {
+        /// The process that was metered.
+        pid: u32,
+    },
+    /// The metered cgroup was removed, and all it used was handed out before.
+    #[error("the cgroup was removed")]
+    CgroupRemoved,
+    /// There is nothing of the kind that was to be metered.
+    #[error("there is no such {what}")]
+    NotThere {
+        /// What was looked for.
+        what: &'static str,
+    },
+    /// The system refused or failed a reading.
+    #[error("could not read {what}")]
+    Unreadable {
+        /// What was to be read.
+        what: &'static str,
+        /// What the system answered.
+        source: io::Error,
+    },
+    /// This operating system does not offer the figures.
+    #[error("this system offers no figures of a {what}")]
+    Unsupported {
+        /// What was to be metered.
+        what: &'static str,
+    },
+}
+
+impl CollectError {
+    /// Whether the target is gone for good, so that no later call can succeed.
+    #[must_use]
+    pub const fn is_final(&self) -> bool {
+        match self {
+            Self::TargetEnded { .. } | Self::CgroupRemoved | Self::Unsupported { .. } => true,
+            Self::NotThere { .. } | Self::Unreadable { .. } => false,
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! One process with all its descendants.
+
+use super::super::sample::{Counter, Level, Sample};
+use super::ledger::Ledger;
+use super::pace::{Stopwatch, millicores};
+use super::traffic::Traffic;
+use super::{CollectError, Collector, kernel};
+
+/// A process younger than this when it is met is metered from its birth: whoever starts a process and then its meter
+/// means the whole of it. An older one is metered from now.
+const YOUNG_SECONDS: u64 = 60;
+
+/// Only every so many polls are the costly places looked at for new descendants: the children of each single thread of
+/// a process with many, and all of `/proc` where the kernel lists no children.
+const POLLS_PER_WIDE_LOOK: u32 = 8;
+/// More threads than this are many.
+const MANY_THREADS: u64 = 32;
+
+/// Meters a process and everything it started, also what outlives it and what came and went between two readings.
+///
+/// - Processor time is that of all members, to the kernel's 10 ms. Of a process that ends and that no other member
+///   waits for, what it used after the last [`poll`](Collector::poll) is lost; and one is not found at all where every
+///   process between it and a known member ended within one poll, as a daemon's do that forks twice. Meter a
+///   [`Cgroup`](super::Cgroup) where tenants might do so on purpose. A poll costs some 15 microseconds of processor
+///   time for each process of the tree.
+/// - Memory is the sum of the resident sizes; pages that members share count for each of them.
+/// - Connections are the established TCP connections whose sockets a member holds open; absent where the system does
+///   not let us see them.
+/// - Bytes sent and received are those of the process's network namespace, where it has another than ours, from the
+///   first [`collect`](Collector::collect) on. Else they are absent: the kernel counts no bytes by process.
+///
+/// The [`collect`](Collector::collect) that finds no member running any more hands out the last that was used; from the
+/// next on it fails with [`CollectError::TargetEnded`].
+#[derive(Debug)]
+pub struct ProcessTree {
+    root: u32,
+    ledger: Ledger,
+    /// What started at or after this tick is metered from its birth.
+    begin: u64,
+    lists_children: bool,
+    polls: u32,
+    /// Ticks handed out so far.
+    handed: u64,
+    has_ended: bool,
+    watch: Stopwatch,
+    traffic: Traffic,
+}
+
+impl ProcessTree {
+    /// Meters the process of that id with its descendants, from its birth where it is younger than a minute, else from
+    /// now.
+    ///
+    /// # Errors
+    /// [`CollectError::NotThere`] where there is no such process; [`CollectError::Unreadable`] where the system does not
+    /// let us see it.
+    pub fn new(pid: u32) -> Result<Self, CollectError> {
+        let root = kernel::process(pid)?.ok_or(CollectError::NotThere { what: "process" })?;
+        let now = kernel::uptime()?;
+        let is_young = now.saturating_sub(root.started) < kernel::ticks(YOUNG_SECONDS);
+        // Nothing that is there already has a later start than now, but for the rounding to a tick.
+        let begin = if is_young { root.started } else { now.saturating_add(1) };
+        let mut ledger = Ledger::default();
+        ledger.meet(pid, root, is_young);
+        let mut tree = Self {
+            root: pid,
+            ledger,
+            begin,
+            lists_children: kernel::lists_children(),
+            polls: 0,
+            handed: 0,
+            has_ended: false,
+            watch: Stopwatch::default(),
+            traffic: Traffic::default(),
+        };
+        tree.read(true)?;
+        Ok(tree)
+    }
+
+    fn read(&mut self, wide: bool) -> Result<(), CollectError> {
+        let refreshed = self.ledger.refresh(kernel::process);
+        let found = if self.lists_children { self.meet_children(wide) } else { self.search(wide) };
+        refreshed.and(found)
+    }
+
+    /// Takes up new children of members, theirs, and so on.
+    fn meet_children(&mut self, wide: bool) -> Result<(), CollectError> {
+        let mut parents: Vec<(u32, u64)> = self.ledger.running().map(|(pid, stat)| (pid, stat.threads)).collect();
+        while let Some((parent, threads)) = parents.pop() {
+            if threads > MANY_THREADS && !wide {
+                continue;
+            }
+            for child in kernel::children(parent, threads) {
+                if self.ledger.holds(child) {
+                    continue;
+                }
+                if let Some(stat) = kernel::process(child)? {
+                    self.ledger.meet(child, stat, stat.started >= self.begin);
+                    parents.push((child, stat.threads));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes up new descendants from the list of all processes.
+    fn search(&mut self, wide: bool) -> Result<(), CollectError> {
+        if !wide {
+            return Ok(());
+        }
+        let mut rest = kernel::processes()?;
+        loop {
+            let is_new = |pid, parent| !self.ledger.holds(pid) && self.ledger.holds(parent);
+            let (found, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|(pid, stat)| is_new(*pid, stat.parent));
+            if found.is_empty() {
+                return Ok(());
+            }
+            for (pid, stat) in found {
+                self.ledger.meet(pid, stat, stat.started >= self.begin);
+            }
+            rest = others;
+        }
+    }
+
+    fn processor(&mut self, sample: &mut Sample) {
+        // A total may fall for one reading, where a child was read alive and its parent already had waited for it;
+        // nothing is handed out again until it has passed what was.
+        let total = self.ledger.total();
+        let added = kernel::microseconds(total.saturating_sub(self.handed));
+        self.handed = self.handed.max(total);
+        sample.add(Counter::CpuMicroseconds, added);
+        if let Some(share) = self.watch.lap().and_then(|elapsed| millicores(added, elapsed)) {
+            sample.set_level(Level::CpuMillicores, share);
+        }
+    }
+
+    fn network(&mut self, sample: &mut Sample) {
+        // What may not be looked at stays absent; it is no fault of the reading.
+        let members = self.ledger.running().map(|(pid, _)| pid);
+        if let Ok(count) = kernel::connections(members) {
+            sample.set_level(Level::Connections, count);
+        }
+        let Some((first, _)) = self.ledger.running().next() else { return };
+        let theirs = kernel::namespace(first);
+        if theirs.is_some()
+            && theirs != kernel::namespace(std::process::id())
+            && let Ok(carried) = kernel::carried(Some(first))
+        {
+            self.traffic.add_to(sample, carried);
+        }
+    }
+}
+
+impl Collector for ProcessTree {
+    fn collect(&mut self, sample: &mut Sample) -> Result<(), CollectError> {
+        if self.has_ended {
+            return Err(CollectError::TargetEnded { pid: self.root });
+        }
+        let read = self.read(true);
+        let pages = self.ledger.running().fold(0_u64, |sum, (_, stat)| sum.saturating_add(stat.resident_pages));
+        sample.set_level(Level::RamBytes, kernel::bytes(pages));
+        self.processor(sample);
+        self.network(sample);
+        self.has_ended = self.ledger.running().next().is_none();
+        read
+    }
+
+    fn poll(&mut self) {
+        self.polls = self.polls.wrapping_add(1);
+        // A reading that fails is made again at the next poll, and told by the next collect.
+        let _ = self.read(self.polls.is_multiple_of(POLLS_PER_WIDE_LOOK));
+    }
+}
+
+#[cfg(test)]
+mod tests;

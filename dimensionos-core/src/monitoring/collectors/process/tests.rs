@@ -1,0 +1,152 @@
+//! The process tree, on real processes.
+
+use super::*;
+use crate::time::Timestamp;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread::sleep;
+use std::time::Duration;
+
+const POLL: Duration = Duration::from_millis(25);
+/// Uses one second of processor time, which the kernel then ends.
+const SECOND: &str = "sh -c 'ulimit -t 1; while :; do :; done'";
+
+fn shell(script: &str) -> Child {
+    Command::new("sh").args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
+}
+
+fn read(tree: &mut ProcessTree) -> Result<Sample, CollectError> {
+    let mut sample = Sample::at(Timestamp::EPOCH);
+    tree.collect(&mut sample).map(|()| sample)
+}
+
+/// Meters until the target has ended, and sums what was handed out.
+fn meter(tree: &mut ProcessTree) -> u64 {
+    let mut sum = 0;
+    loop {
+        for _ in 0..10 {
+            sleep(POLL);
+            tree.poll();
+        }
+        match read(tree) {
+            Ok(sample) => sum += sample.added(Counter::CpuMicroseconds).unwrap(),
+            Err(error) => {
+                assert!(matches!(error, CollectError::TargetEnded { .. }) && error.is_final(), "{error}");
+                return sum;
+            }
+        }
+    }
+}
+
+/// Within five parts in a hundred.
+fn assert_seconds(sum: u64, seconds: u64) {
+    let expected = seconds * 1_000_000;
+    assert!(sum.abs_diff(expected) <= expected / 20, "{sum} us instead of {expected}");
+}
+
+#[test]
+fn a_process_of_two_seconds_is_metered_as_two_seconds() {
+    let mut child = shell("ulimit -t 2; while :; do :; done");
+    let mut tree = ProcessTree::new(child.id()).unwrap();
+    // Left unwaited for, it is a zombie at the end, whose figures are final.
+    assert_seconds(meter(&mut tree), 2);
+    child.wait().unwrap();
+}
+
+#[test]
+fn children_side_by_side_are_all_counted() {
+    let mut child = shell(&format!("{SECOND} & {SECOND} & wait"));
+    let mut tree = ProcessTree::new(child.id()).unwrap();
+    assert_seconds(meter(&mut tree), 2);
+    child.wait().unwrap();
+}
+
+#[test]
+fn children_that_come_and_go_between_two_readings_are_counted() {
+    let mut child = shell(
+        "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do \
+         sh -c 'n=0; while [ $n -lt 10000 ]; do n=$((n+1)); done'; done; echo done; read line",
+    );
+    let (done, is_done) = mpsc::channel();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    std::thread::spawn(move || done.send(output.read_line(&mut String::new()).unwrap()));
+    let mut tree = ProcessTree::new(child.id()).unwrap();
+    let mut sum = 0;
+    while is_done.recv_timeout(POLL).is_err() {
+        tree.poll();
+        sum += read(&mut tree).unwrap().added(Counter::CpuMicroseconds).unwrap();
+    }
+    // All twenty have gone, and the shell waits for a line that does not come.
+    sum += read(&mut tree).unwrap().added(Counter::CpuMicroseconds).unwrap();
+    let stat = kernel::process(child.id()).unwrap().unwrap();
+    let kernel_says = kernel::microseconds(stat.own + stat.reaped);
+    assert!(sum.abs_diff(kernel_says) <= 30_000, "{sum} instead of {kernel_says}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_descendant_that_outlives_its_parents_stays_counted() {
+    // The shells end long before the last child, and leave it to whoever adopts it.
+    let mut child = shell(&format!("sh -c \"read line; {SECOND} & sleep 0.3\"; exit 0"));
+    let mut tree = ProcessTree::new(child.id()).unwrap();
+    child.stdin.take().unwrap().write_all(b"go\n").unwrap();
+    // An orphan may be waited for by its adopter at any instant: what it used after the last poll is lost.
+    let sum = meter(&mut tree);
+    assert!((950_000..=1_050_000).contains(&sum), "{sum}");
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_sleeping_process_uses_memory_and_no_processor() {
+    let mut child = shell("echo ready; read line");
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
+    let mut tree = ProcessTree::new(child.id()).unwrap();
+    read(&mut tree).unwrap();
+    let sample = read(&mut tree).unwrap();
+    assert_eq!(sample.added(Counter::CpuMicroseconds), Some(0));
+    assert!(sample.level(Level::RamBytes).is_some_and(|bytes| bytes > 100_000));
+    assert_eq!(sample.level(Level::Connections), Some(0));
+    assert_eq!(sample.added(Counter::BytesSent), None, "its network namespace is ours");
+    drop(child.stdin.take());
+    child.wait().unwrap();
+    // The last figures are handed out once more, and then it has ended.
+    assert!(read(&mut tree).is_ok());
+    assert!(matches!(read(&mut tree), Err(CollectError::TargetEnded { .. })));
+}
+
+#[test]
+fn a_connection_that_a_process_inherits_is_its_own() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let near = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let mut far = listener.accept().unwrap().0;
+    let mut child =
+        Command::new("sh").args(["-c", "read line"]).stdin(std::os::fd::OwnedFd::from(near)).spawn().unwrap();
+    let mut tree = ProcessTree::new(child.id()).unwrap();
+    assert_eq!(read(&mut tree).unwrap().level(Level::Connections), Some(1));
+    far.write_all(b"end\n").unwrap();
+    child.wait().unwrap();
+    let _ = far.read(&mut [0; 1]);
+}
+
+#[test]
+fn a_process_that_is_not_there_is_refused() {
+    assert!(matches!(ProcessTree::new(u32::MAX), Err(CollectError::NotThere { .. })));
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn cost_of_a_poll() {
+    let mut child = shell("sleep 5 & sleep 5 & sleep 5 & sleep 5 & wait");
+    sleep(POLL);
+    let mut tree = ProcessTree::new(child.id()).unwrap();
+    let before = kernel::process(std::process::id()).unwrap().unwrap().own;
+    for _ in 0..20_000 {
+        tree.poll();
+    }
+    let after = kernel::process(std::process::id()).unwrap().unwrap().own;
+    println!("{} us for 20,000 polls of five processes", kernel::microseconds(after - before));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}

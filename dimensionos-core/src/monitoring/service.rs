@@ -1,0 +1,205 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::Stream;
+
+use crate::Error;
+use crate::allocation::Resource;
+use crate::context::{Caller, Context};
+use crate::id::AccountId;
+use crate::monitoring::report::{MAX_REPORT_SAMPLES, MAX_SAMPLE_AGE, MAX_SAMPLE_LEAD};
+use crate::monitoring::sample::MAX_AMOUNT;
+use crate::monitoring::summary::{UsagePeriod, UsagePoint, UsageSummary, point, summarise};
+use crate::monitoring::{Cell, Meter, Metrics, Receipt, Report, Resolution};
+use crate::platform::Inner;
+use crate::policy::{Action, Target, allows};
+use crate::store::Access;
+use crate::time::{Clock, Timestamp};
+
+/// Points of one history: two days by the minute are 2,880, a month by the hour 744, three years by the day 1,096.
+pub const MAX_HISTORY_POINTS: i64 = 3_000;
+
+/// How often a watcher looks for what changes by itself, such as calls running off their hour.
+const DRIFT_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Records what accounts use, and answers for it.
+#[derive(Debug)]
+pub struct Monitoring<'a>(pub(crate) &'a Inner);
+
+impl Monitoring<'_> {
+    /// The meter of an account, for a program that measures by itself.
+    ///
+    /// # Errors
+    /// `Forbidden` for any caller but the program; `NotFound`.
+    pub async fn meter(&self, context: &Context, account: AccountId) -> Result<Meter, Error> {
+        let cell = self.cell(context, account, Action::Meter).await?;
+        Ok(Meter { cell, metering: Arc::clone(&self.0.metering), ledger: self.0.ledger.clone() })
+    }
+
+    /// Counts an agent's report and makes it durable. A sequence seen before is acknowledged and not counted again.
+    ///
+    /// # Errors
+    /// `Forbidden` for any caller but an agent; `InvalidInput` where a sample cannot be meant; `NotFound` where an
+    /// account is not there; `Conflict`; `Busy`. Then nothing of the report was counted.
+    pub async fn report(&self, context: &Context, report: Report) -> Result<Receipt, Error> {
+        let Self(inner) = self;
+        allows(&context.caller, Action::ReportUsage, Target::Service)?;
+        let Caller::Agent(agent) = context.caller else { return Err(Error::Forbidden) };
+        if report.sequence == 0 || report.sequence > MAX_AMOUNT {
+            return Err(Error::invalid("sequence", "not a whole number from 1 to 2^53 - 1"));
+        }
+        if report.samples.len() > MAX_REPORT_SAMPLES {
+            return Err(Error::invalid("samples", format!("more than {MAX_REPORT_SAMPLES}")));
+        }
+        let now = inner.clock.now();
+        let (oldest, newest) = (now.before(MAX_SAMPLE_AGE), now.after(MAX_SAMPLE_LEAD));
+        for (account, sample) in &report.samples {
+            if sample.taken_at() < oldest {
+                return Err(Error::invalid("at", "more than 31 days ago"));
+            }
+            if sample.taken_at() > newest {
+                return Err(Error::invalid("at", "more than 5 minutes ahead"));
+            }
+            if inner.directory.entry(&*inner.store, *account).await?.is_none() {
+                return Err(Error::no_account());
+            }
+        }
+        inner.ledger.report(agent, report).await
+    }
+
+    /// What an account uses at this instant.
+    ///
+    /// # Errors
+    /// `NotFound` where there is none, or it is not the caller's; `ServiceSuspended`, `ServiceCancelled`.
+    pub async fn metrics(&self, context: &Context, account: AccountId) -> Result<Metrics, Error> {
+        let cell = self.cell(context, account, Action::SeeUsage).await?;
+        Ok(cell.metrics(self.0.clock.now()))
+    }
+
+    /// What an account used in the present hour, day or month. What a meter of this program recorded in the last
+    /// second may be missing.
+    ///
+    /// # Errors
+    /// As [`metrics`](Self::metrics).
+    pub async fn usage(
+        &self,
+        context: &Context,
+        account: AccountId,
+        period: UsagePeriod,
+    ) -> Result<UsageSummary, Error> {
+        let Self(inner) = self;
+        let (row, standing) = inner.account(account).await?;
+        allows(&context.caller, Action::SeeUsage, Target::Account(account, standing))?;
+        let now = inner.clock.now();
+        let end = now.after(MAX_SAMPLE_LEAD);
+        let mut tx = inner.store.begin(Access::Read).await?;
+        let buckets = tx.usage(account, period.resolution(), period.start(now), end).await?;
+        Ok(summarise(period, now, &buckets, &inner.tier(row.tier)))
+    }
+
+    /// What an account used of one resource, bucket by bucket, oldest first; buckets in which nobody measured are left
+    /// out.
+    ///
+    /// # Errors
+    /// As [`metrics`](Self::metrics); `InvalidInput` where the range is empty or has more than
+    /// [`MAX_HISTORY_POINTS`] buckets.
+    pub async fn history(
+        &self,
+        context: &Context,
+        account: AccountId,
+        resource: Resource,
+        range: (Timestamp, Option<Timestamp>),
+        resolution: Resolution,
+    ) -> Result<Vec<UsagePoint>, Error> {
+        let Self(inner) = self;
+        let (_, standing) = inner.account(account).await?;
+        allows(&context.caller, Action::SeeUsage, Target::Account(account, standing))?;
+        let (from, to) = (range.0, range.1.unwrap_or_else(|| inner.clock.now()));
+        if from >= to {
+            return Err(Error::invalid("to", "not after from"));
+        }
+        let from = from.floor(resolution.seconds());
+        if (to.as_seconds() - from.as_seconds()) / resolution.seconds() > MAX_HISTORY_POINTS {
+            return Err(Error::invalid(
+                "from",
+                format!("more than {MAX_HISTORY_POINTS} points; take a coarser resolution"),
+            ));
+        }
+        let mut tx = inner.store.begin(Access::Read).await?;
+        let buckets = tx.usage(account, resolution, from, to).await?;
+        Ok(buckets.iter().filter_map(|(bucket, rollup)| point(resource, resolution, *bucket, rollup)).collect())
+    }
+
+    /// Follows what an account uses: its figures now, and then on change, at most once an interval. Whoever reads
+    /// slowly gets the newest, never a backlog.
+    ///
+    /// # Errors
+    /// As [`metrics`](Self::metrics).
+    pub async fn watch(
+        &self,
+        context: &Context,
+        account: AccountId,
+        interval: Duration,
+    ) -> Result<impl Stream<Item = Metrics> + Send + use<>, Error> {
+        let cell = self.cell(context, account, Action::WatchUsage).await?;
+        Ok(changes(cell, Arc::clone(&self.0.clock), interval))
+    }
+
+    /// Makes durable everything that meters recorded so far.
+    ///
+    /// # Errors
+    /// Where the storage fails; nothing is lost, and the next flush writes it.
+    pub async fn flush(&self) -> Result<(), Error> {
+        self.0.ledger.flush().await
+    }
+
+    /// How many accounts are held in memory for metering.
+    #[must_use]
+    pub fn cells(&self) -> usize {
+        self.0.metering.len()
+    }
+
+    async fn cell(&self, context: &Context, account: AccountId, action: Action) -> Result<Arc<Cell>, Error> {
+        let Self(inner) = self;
+        let (_, standing) = inner.account(account).await?;
+        allows(&context.caller, action, Target::Account(account, standing))?;
+        inner.metering.cell(&*inner.store, account, inner.clock.now()).await
+    }
+}
+
+struct Watch {
+    cell: Arc<Cell>,
+    clock: Arc<dyn Clock>,
+    ticks: tokio::time::Interval,
+    seen: Option<(u64, Metrics)>,
+}
+
+fn changes(cell: Arc<Cell>, clock: Arc<dyn Clock>, interval: Duration) -> impl Stream<Item = Metrics> + Send + use<> {
+    let mut ticks = tokio::time::interval(interval);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let watch = Watch { cell, clock, ticks, seen: None };
+    futures_util::stream::unfold(watch, |mut watch| async move {
+        let metrics = watch.next().await;
+        Some((metrics, watch))
+    })
+}
+
+impl Watch {
+    async fn next(&mut self) -> Metrics {
+        self.ticks.tick().await;
+        loop {
+            if let Some((version, _)) = self.seen {
+                // A time-out is no error: figures that run off by themselves are looked at again.
+                let _ = tokio::time::timeout(DRIFT_INTERVAL, self.cell.newer_than(version)).await;
+            }
+            // The version first: a change after it is seen next time.
+            let version = self.cell.version();
+            let metrics = self.cell.metrics(self.clock.now());
+            let is_news = self.seen.is_none_or(|(_, seen)| seen != metrics);
+            self.seen = Some((version, metrics));
+            if is_news {
+                return metrics;
+            }
+        }
+    }
+}

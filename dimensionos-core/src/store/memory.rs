@@ -1,0 +1,386 @@
+//! A storage in memory: for trying things out, for tests, and for programs whose accounts need not outlive them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
+
+use crate::allocation::{Allocation, TierName};
+use crate::auth::{AccessKey, PasswordHash, RefreshRecord, Session};
+use crate::id::{AccessKeyId, AccountId, SessionId};
+use crate::monitoring::{Bucket, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow};
+use crate::secret::SecretDigest;
+use crate::store::{Access, AccessKeys, Accounts, Sessions, Store, StoreError, Tiers, Tx, Usage};
+use crate::time::Timestamp;
+use crate::users::{Account, AnonymousId};
+
+/// A [`Store`] that keeps everything in memory and nothing beyond the process.
+///
+/// Writing transactions take turns. Each undoes exactly what it changed if it is dropped before its commit.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryStore {
+    state: Arc<RwLock<State>>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    accounts: Table<AccountId, Account>,
+    tags: Table<AnonymousId, AccountId>,
+    passwords: Table<AccountId, PasswordHash>,
+    sessions: Table<SessionId, Session>,
+    refreshes: Table<SecretDigest, RefreshRecord>,
+    access_keys: Table<SecretDigest, AccessKey>,
+    allocations: Table<TierName, Allocation>,
+    sources: Table<(AccessKeyId, SourceName), SourceState>,
+    usage: Table<(AccountId, Resolution, Bucket), Rollup>,
+    readings: Table<AccountId, Readings>,
+}
+
+impl State {
+    fn each_table(&mut self, act: fn(&mut dyn Undo)) {
+        let tables: [&mut dyn Undo; 10] = [
+            &mut self.accounts,
+            &mut self.tags,
+            &mut self.passwords,
+            &mut self.sessions,
+            &mut self.refreshes,
+            &mut self.access_keys,
+            &mut self.allocations,
+            &mut self.sources,
+            &mut self.usage,
+            &mut self.readings,
+        ];
+        tables.into_iter().for_each(act);
+    }
+}
+
+/// Rows, and what they were before the present transaction.
+#[derive(Debug)]
+struct Table<K, V> {
+    rows: BTreeMap<K, V>,
+    before: Vec<(K, Option<V>)>,
+}
+
+impl<K, V> Default for Table<K, V> {
+    fn default() -> Self {
+        Self { rows: BTreeMap::new(), before: Vec::new() }
+    }
+}
+
+impl<K: Ord + Clone, V> Table<K, V> {
+    fn put(&mut self, key: K, value: V) {
+        let before = self.rows.insert(key.clone(), value);
+        self.before.push((key, before));
+    }
+
+    fn remove(&mut self, key: &K) {
+        if let Some((key, value)) = self.rows.remove_entry(key) {
+            self.before.push((key, Some(value)));
+        }
+    }
+
+    /// Removes the rows that match, and says how many.
+    fn remove_where(&mut self, matches: impl Fn(&K, &V) -> bool) -> u64 {
+        let keys: Vec<K> =
+            self.rows.iter().filter(|(key, row)| matches(key, row)).map(|(key, _)| key.clone()).collect();
+        keys.iter().for_each(|key| self.remove(key));
+        keys.len() as u64
+    }
+}
+
+trait Undo {
+    fn undo(&mut self);
+    fn keep(&mut self);
+}
+
+impl<K: Ord, V> Undo for Table<K, V> {
+    fn undo(&mut self) {
+        while let Some((key, before)) = self.before.pop() {
+            match before {
+                Some(value) => self.rows.insert(key, value),
+                None => self.rows.remove(&key),
+            };
+        }
+    }
+
+    fn keep(&mut self) {
+        self.before.clear();
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn begin(&self, access: Access) -> Result<Box<dyn Tx>, StoreError> {
+        let state = Arc::clone(&self.state);
+        Ok(Box::new(match access {
+            Access::Read => MemoryTx::Reading(state.read_owned().await),
+            Access::Write => MemoryTx::Writing(state.write_owned().await),
+        }))
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+enum MemoryTx {
+    Reading(OwnedRwLockReadGuard<State>),
+    Writing(OwnedRwLockWriteGuard<State>),
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("a write in a transaction that was begun for reading")]
+struct ReadOnly;
+
+impl MemoryTx {
+    fn state(&self) -> &State {
+        match self {
+            Self::Reading(state) => state,
+            Self::Writing(state) => state,
+        }
+    }
+
+    fn state_mut(&mut self) -> Result<&mut State, StoreError> {
+        match self {
+            Self::Reading(_) => Err(StoreError::unavailable(ReadOnly)),
+            Self::Writing(state) => Ok(state),
+        }
+    }
+}
+
+impl Drop for MemoryTx {
+    fn drop(&mut self) {
+        if let Self::Writing(state) = self {
+            state.each_table(|table| table.undo());
+        }
+    }
+}
+
+#[async_trait]
+impl Tx for MemoryTx {
+    async fn commit(mut self: Box<Self>) -> Result<(), StoreError> {
+        if let Self::Writing(state) = &mut *self {
+            state.each_table(|table| table.keep());
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Accounts for MemoryTx {
+    async fn insert_account(&mut self, account: &Account) -> Result<(), StoreError> {
+        let state = self.state_mut()?;
+        if state.accounts.rows.contains_key(&account.id) || state.tags.rows.contains_key(&account.anonymous_id) {
+            return Err(StoreError::Conflict);
+        }
+        state.tags.put(account.anonymous_id, account.id);
+        state.accounts.put(account.id, account.clone());
+        Ok(())
+    }
+
+    async fn update_account(&mut self, account: &Account) -> Result<(), StoreError> {
+        let state = self.state_mut()?;
+        let Some(before) = state.accounts.rows.get(&account.id) else { return Ok(()) };
+        if before.anonymous_id != account.anonymous_id {
+            if state.tags.rows.contains_key(&account.anonymous_id) {
+                return Err(StoreError::Conflict);
+            }
+            let old_tag = before.anonymous_id;
+            state.tags.remove(&old_tag);
+            state.tags.put(account.anonymous_id, account.id);
+        }
+        state.accounts.put(account.id, account.clone());
+        Ok(())
+    }
+
+    async fn account(&mut self, id: AccountId) -> Result<Option<Account>, StoreError> {
+        Ok(self.state().accounts.rows.get(&id).cloned())
+    }
+
+    async fn account_by_tag(&mut self, tags: &[AnonymousId]) -> Result<Option<Account>, StoreError> {
+        let state = self.state();
+        let id = tags.iter().find_map(|tag| state.tags.rows.get(tag));
+        Ok(id.and_then(|id| state.accounts.rows.get(id)).cloned())
+    }
+
+    async fn set_password(&mut self, account: AccountId, hash: &PasswordHash) -> Result<(), StoreError> {
+        self.state_mut()?.passwords.put(account, hash.clone());
+        Ok(())
+    }
+
+    async fn password(&mut self, account: AccountId) -> Result<Option<PasswordHash>, StoreError> {
+        Ok(self.state().passwords.rows.get(&account).cloned())
+    }
+}
+
+#[async_trait]
+impl Sessions for MemoryTx {
+    async fn insert_session(&mut self, session: &Session) -> Result<(), StoreError> {
+        self.state_mut()?.sessions.put(session.id, session.clone());
+        Ok(())
+    }
+
+    async fn session(&mut self, id: SessionId) -> Result<Option<Session>, StoreError> {
+        Ok(self.state().sessions.rows.get(&id).cloned())
+    }
+
+    async fn sessions(&mut self, account: AccountId) -> Result<Vec<Session>, StoreError> {
+        let rows = self.state().sessions.rows.values();
+        let mut sessions: Vec<Session> = rows.filter(|session| session.account == account).cloned().collect();
+        sessions.sort_by_key(|session| (session.created_at, session.id));
+        Ok(sessions)
+    }
+
+    async fn extend_session(&mut self, id: SessionId, expires_at: Timestamp) -> Result<(), StoreError> {
+        let state = self.state_mut()?;
+        if let Some(session) = state.sessions.rows.get(&id).cloned() {
+            state.sessions.put(id, Session { expires_at, ..session });
+        }
+        Ok(())
+    }
+
+    async fn end_session(&mut self, id: SessionId) -> Result<(), StoreError> {
+        let state = self.state_mut()?;
+        state.refreshes.remove_where(|_, record| record.session == id);
+        state.sessions.remove(&id);
+        Ok(())
+    }
+
+    async fn end_sessions(&mut self, account: AccountId) -> Result<(), StoreError> {
+        for session in self.sessions(account).await? {
+            self.end_session(session.id).await?;
+        }
+        Ok(())
+    }
+
+    async fn purge_sessions(&mut self, before: Timestamp) -> Result<u64, StoreError> {
+        let state = self.state_mut()?;
+        state.refreshes.remove_where(|_, record| record.expires_at < before);
+        Ok(state.sessions.remove_where(|_, session| session.expires_at < before))
+    }
+
+    async fn insert_refresh(&mut self, record: &RefreshRecord) -> Result<(), StoreError> {
+        self.state_mut()?.refreshes.put(record.digest, record.clone());
+        Ok(())
+    }
+
+    async fn refresh(&mut self, digest: &SecretDigest) -> Result<Option<RefreshRecord>, StoreError> {
+        Ok(self.state().refreshes.rows.get(digest).cloned())
+    }
+
+    async fn mark_refresh_used(&mut self, digest: &SecretDigest, at: Timestamp) -> Result<(), StoreError> {
+        let state = self.state_mut()?;
+        if let Some(record) = state.refreshes.rows.get(digest).cloned() {
+            state.refreshes.put(*digest, RefreshRecord { used_at: Some(at), ..record });
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl AccessKeys for MemoryTx {
+    async fn insert_access_key(&mut self, key: &AccessKey) -> Result<(), StoreError> {
+        let state = self.state_mut()?;
+        let is_taken = state.access_keys.rows.values().any(|other| other.role == key.role && other.name == key.name);
+        if is_taken {
+            return Err(StoreError::Conflict);
+        }
+        state.access_keys.put(key.digest, key.clone());
+        Ok(())
+    }
+
+    async fn access_key(&mut self, digest: &SecretDigest) -> Result<Option<AccessKey>, StoreError> {
+        Ok(self.state().access_keys.rows.get(digest).cloned())
+    }
+}
+
+#[async_trait]
+impl Tiers for MemoryTx {
+    async fn allocations(&mut self) -> Result<Vec<Allocation>, StoreError> {
+        Ok(self.state().allocations.rows.values().cloned().collect())
+    }
+
+    async fn insert_allocation(&mut self, allocation: &Allocation) -> Result<(), StoreError> {
+        let state = self.state_mut()?;
+        if state.allocations.rows.contains_key(&allocation.tier) {
+            return Err(StoreError::Conflict);
+        }
+        state.allocations.put(allocation.tier, allocation.clone());
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Usage for MemoryTx {
+    async fn source(&mut self, agent: AccessKeyId, name: &SourceName) -> Result<Option<SourceState>, StoreError> {
+        Ok(self.state().sources.rows.get(&(agent, name.clone())).cloned())
+    }
+
+    async fn source_count(&mut self, agent: AccessKeyId) -> Result<u64, StoreError> {
+        Ok(self.state().sources.rows.keys().filter(|(owner, _)| *owner == agent).count() as u64)
+    }
+
+    async fn save_source(
+        &mut self,
+        agent: AccessKeyId,
+        name: &SourceName,
+        state: &SourceState,
+    ) -> Result<(), StoreError> {
+        self.state_mut()?.sources.put((agent, name.clone()), state.clone());
+        Ok(())
+    }
+
+    async fn add_usage(&mut self, rows: &[UsageRow]) -> Result<(), StoreError> {
+        let state = self.state_mut()?;
+        for row in rows {
+            let key = (row.account, row.resolution, row.bucket);
+            let mut rollup = state.usage.rows.get(&key).copied().unwrap_or_default();
+            rollup.merge(&row.rollup);
+            state.usage.put(key, rollup);
+        }
+        Ok(())
+    }
+
+    async fn usage(
+        &mut self,
+        account: AccountId,
+        resolution: Resolution,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<(Bucket, Rollup)>, StoreError> {
+        if from >= to {
+            return Ok(Vec::new());
+        }
+        let range = (account, resolution, Bucket::at(from))..(account, resolution, Bucket::at(to));
+        let rows = self.state().usage.rows.range(range);
+        Ok(rows.map(|((_, _, bucket), rollup)| (*bucket, *rollup)).collect())
+    }
+
+    async fn purge_usage(&mut self, resolution: Resolution, before: Timestamp) -> Result<u64, StoreError> {
+        let is_old = |key: &(AccountId, Resolution, Bucket), _: &Rollup| key.1 == resolution && key.2.start() < before;
+        Ok(self.state_mut()?.usage.remove_where(is_old))
+    }
+
+    async fn save_readings(&mut self, readings: &[(AccountId, Readings)]) -> Result<(), StoreError> {
+        let state = self.state_mut()?;
+        for (account, newer) in readings {
+            let mut readings = state.readings.rows.get(account).copied().unwrap_or_default();
+            readings.merge(newer);
+            state.readings.put(*account, readings);
+        }
+        Ok(())
+    }
+
+    async fn readings(&mut self, account: AccountId) -> Result<Readings, StoreError> {
+        Ok(self.state().readings.rows.get(&account).copied().unwrap_or_default())
+    }
+}

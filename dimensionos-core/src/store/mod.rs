@@ -1,0 +1,164 @@
+//! What the services need of a storage: one small trait a subject, and one transaction that has them all.
+//!
+//! [`MemoryStore`] is the storage of this crate; `dimensionos-store` has SQLite and PostgreSQL. Whoever writes another
+//! runs the cases of `testing::conformance` against it.
+
+mod memory;
+
+use std::fmt;
+
+use async_trait::async_trait;
+
+use crate::allocation::Allocation;
+use crate::auth::{AccessKey, PasswordHash, RefreshRecord, Session};
+use crate::id::{AccessKeyId, AccountId, SessionId};
+use crate::monitoring::{Bucket, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow};
+use crate::secret::SecretDigest;
+use crate::time::Timestamp;
+use crate::users::{Account, AnonymousId};
+
+pub use memory::MemoryStore;
+
+/// Why the storage did not do what was asked. Nothing of the transaction is kept.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// What must be unique is there already.
+    #[error("already there")]
+    Conflict,
+    /// Another transaction was in the way; trying again may help.
+    #[error("busy")]
+    Busy,
+    /// The storage cannot be reached, is full, or holds what it should not.
+    #[error("unavailable")]
+    Unavailable {
+        /// What it said. It is for the log's chain of causes, and names no value that is stored.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl StoreError {
+    /// Wraps what a storage said.
+    pub fn unavailable(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Unavailable { source: source.into() }
+    }
+}
+
+/// What a transaction is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Reading one consistent state.
+    Read,
+    /// Reading and writing. A row that such a transaction has read by its key is not changed by another until it ends.
+    Write,
+}
+
+/// A storage.
+#[async_trait]
+pub trait Store: fmt::Debug + Send + Sync + 'static {
+    /// Begins a transaction.
+    async fn begin(&self, access: Access) -> Result<Box<dyn Tx>, StoreError>;
+
+    /// Whether the storage answers.
+    async fn ping(&self) -> Result<(), StoreError>;
+}
+
+/// One transaction: nothing of it is seen by others before [`commit`](Tx::commit), and nothing is kept where it is
+/// dropped instead.
+#[async_trait]
+pub trait Tx: Accounts + Sessions + AccessKeys + Tiers + Usage + Send {
+    /// Makes everything done in it durable, all or nothing.
+    async fn commit(self: Box<Self>) -> Result<(), StoreError>;
+}
+
+/// Accounts and their passwords.
+#[async_trait]
+pub trait Accounts {
+    /// Adds an account; `Conflict` where its id or tag is taken.
+    async fn insert_account(&mut self, account: &Account) -> Result<(), StoreError>;
+    /// Replaces an account's row; `Conflict` where its new tag is taken.
+    async fn update_account(&mut self, account: &Account) -> Result<(), StoreError>;
+    /// An account by its id.
+    async fn account(&mut self, id: AccountId) -> Result<Option<Account>, StoreError>;
+    /// The account that has any of these tags.
+    async fn account_by_tag(&mut self, tags: &[AnonymousId]) -> Result<Option<Account>, StoreError>;
+    /// Sets an account's password, in place of any it has.
+    async fn set_password(&mut self, account: AccountId, hash: &PasswordHash) -> Result<(), StoreError>;
+    /// An account's password.
+    async fn password(&mut self, account: AccountId) -> Result<Option<PasswordHash>, StoreError>;
+}
+
+/// Sessions and their refresh tokens.
+#[async_trait]
+pub trait Sessions {
+    /// Adds a session.
+    async fn insert_session(&mut self, session: &Session) -> Result<(), StoreError>;
+    /// A session by its id.
+    async fn session(&mut self, id: SessionId) -> Result<Option<Session>, StoreError>;
+    /// The sessions of an account, oldest first.
+    async fn sessions(&mut self, account: AccountId) -> Result<Vec<Session>, StoreError>;
+    /// Sets when a session's youngest refresh token runs out.
+    async fn extend_session(&mut self, id: SessionId, expires_at: Timestamp) -> Result<(), StoreError>;
+    /// Removes a session and its refresh tokens; nothing where it is gone already.
+    async fn end_session(&mut self, id: SessionId) -> Result<(), StoreError>;
+    /// Removes every session of an account with their refresh tokens.
+    async fn end_sessions(&mut self, account: AccountId) -> Result<(), StoreError>;
+    /// Removes what ran out before that instant, and says how many sessions went.
+    async fn purge_sessions(&mut self, before: Timestamp) -> Result<u64, StoreError>;
+    /// Adds a refresh token.
+    async fn insert_refresh(&mut self, record: &RefreshRecord) -> Result<(), StoreError>;
+    /// A refresh token by its digest.
+    async fn refresh(&mut self, digest: &SecretDigest) -> Result<Option<RefreshRecord>, StoreError>;
+    /// Writes down the first use of a refresh token.
+    async fn mark_refresh_used(&mut self, digest: &SecretDigest, at: Timestamp) -> Result<(), StoreError>;
+}
+
+/// The keys of agents and operators.
+#[async_trait]
+pub trait AccessKeys {
+    /// Adds a key; `Conflict` where its role has one of that name.
+    async fn insert_access_key(&mut self, key: &AccessKey) -> Result<(), StoreError>;
+    /// A key by the digest of its token.
+    async fn access_key(&mut self, digest: &SecretDigest) -> Result<Option<AccessKey>, StoreError>;
+}
+
+/// What the tiers grant.
+#[async_trait]
+pub trait Tiers {
+    /// Every tier's allocation, in no order.
+    async fn allocations(&mut self) -> Result<Vec<Allocation>, StoreError>;
+    /// Adds a tier's allocation; `Conflict` where it has one.
+    async fn insert_allocation(&mut self, allocation: &Allocation) -> Result<(), StoreError>;
+}
+
+/// What accounts used.
+#[async_trait]
+pub trait Usage {
+    /// What is known of a source's sequence; absent for a source never heard of.
+    async fn source(&mut self, agent: AccessKeyId, name: &SourceName) -> Result<Option<SourceState>, StoreError>;
+    /// How many sources an agent has.
+    async fn source_count(&mut self, agent: AccessKeyId) -> Result<u64, StoreError>;
+    /// Writes down a source's sequence.
+    async fn save_source(
+        &mut self,
+        agent: AccessKeyId,
+        name: &SourceName,
+        state: &SourceState,
+    ) -> Result<(), StoreError>;
+    /// Adds to what the buckets hold: counters and sums are added, peaks raised. No bucket stands twice in `rows`.
+    async fn add_usage(&mut self, rows: &[UsageRow]) -> Result<(), StoreError>;
+    /// The buckets of an account that start in `from..to`, oldest first.
+    async fn usage(
+        &mut self,
+        account: AccountId,
+        resolution: Resolution,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<(Bucket, Rollup)>, StoreError>;
+    /// Removes the buckets of a resolution that started before that instant, and says how many.
+    async fn purge_usage(&mut self, resolution: Resolution, before: Timestamp) -> Result<u64, StoreError>;
+    /// Sets the newest readings: each level's is replaced by a reading as new or newer. No account stands twice.
+    async fn save_readings(&mut self, readings: &[(AccountId, Readings)]) -> Result<(), StoreError>;
+    /// The newest readings of an account; all absent where there are none.
+    async fn readings(&mut self, account: AccountId) -> Result<Readings, StoreError>;
+}
