@@ -1,1 +1,33 @@
-//! x
+//! DimensionOS's storage over sea-orm: one SQLite file for one machine, or PostgreSQL.
+//!
+//! ```no_run
+//! use dimensionos_core::Platform;
+//! use dimensionos_store::Database;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let database = Database::connect("sqlite://dimensionos.db").await?;
+//! database.migrate().await?;
+//! let platform = Platform::builder(database).open().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Every commit is durable before it returns: SQLite runs in WAL mode with `synchronous=FULL`, PostgreSQL with its
+//! `synchronous_commit`. No message of a database is passed on, for it may quote what is stored.
+
+mod access_keys;
+mod accounts;
+pub mod collectors;
+mod database;
+#[expect(unnameable_types, unreachable_pub, reason = "sea-orm's derive needs public types; this module is private")]
+mod entity;
+mod error;
+mod sessions;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod tiers;
+mod transaction;
+mod usage;
+
+pub use database::{Database, MigrationState};
+pub use error::{ConnectError, DatabaseFault};

@@ -1,1 +1,20 @@
-//! x
+//! The steps that bring a database to the current schema, in order. A step that has been released is never edited.
+#![expect(
+    elided_lifetimes_in_paths,
+    reason = "sea-orm-migration's macros and signatures leave the lifetime of SchemaManager out"
+)]
+
+pub use sea_orm_migration::prelude::{MigrationTrait, MigratorTrait};
+
+mod m20261122_000001_initial;
+
+/// Applies the steps.
+#[derive(Debug, Clone, Copy)]
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m20261122_000001_initial::Migration)]
+    }
+}

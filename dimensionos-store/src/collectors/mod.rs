@@ -129,7 +129,11 @@ mod tests {
     #[tokio::test]
     async fn a_database_of_another_kind_is_refused() {
         for url in ["mysql://u:secret@h/d", "sqlite:file.db", "/tmp/file.db", ""] {
-            assert_eq!(DatabaseCollector::connect(url).await.unwrap_err(), DatabaseCollectError::UnknownScheme, "{url}");
+            assert_eq!(
+                DatabaseCollector::connect(url).await.unwrap_err(),
+                DatabaseCollectError::UnknownScheme,
+                "{url}"
+            );
         }
     }
 

@@ -12,8 +12,6 @@ use super::{DatabaseCollectError, count, row, sort_sqlx};
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// What a session runs before its first answer: the one of its start, and the one that prepares the statement below.
-const TRANSACTIONS_OF_A_SESSION: u64 = 2;
 /// One statement, hence one transaction of ours a reading. The session's process id tells whether it is a new one.
 const STATISTICS: &str = "SELECT \
     (SELECT count(*) FROM pg_stat_user_tables), \
@@ -58,7 +56,6 @@ impl Postgres {
         let session = Some(count(&row, 3)?);
         let is_new = self.session != session;
         self.session = session;
-        // The statistics were read before the transaction that reads them was counted.
         if let Some(added) = self.queries.add(count(&row, 2)?, is_new) {
             sample.add(Counter::DatabaseQueries, added);
         }
@@ -71,27 +68,65 @@ impl Postgres {
 struct Queries {
     /// The count at the last reading; absent before the first.
     last: Option<u64>,
-    /// Transactions of others that were counted and not yet handed out, or of ours that the count does not hold yet.
+    /// Transactions of ours that the next reading is the first to hold.
+    ours: u64,
+    /// Transactions of ours that were taken off before the count held them, below zero.
     balance: i64,
 }
 
 impl Queries {
     /// Takes a reading of the database's count, and hands out what others have added.
     ///
-    /// A session reports its own transactions up to a second late, so ours may be taken off before they are counted:
-    /// the balance is then below zero for a while, and nothing is handed out.
+    /// A transaction is counted when it ends, so that of a reading is in the next one. A session reports its own up to
+    /// a second late, and a quiet one later still: what was taken off too early is made good then.
     fn add(&mut self, total: u64, is_new_session: bool) -> Option<u64> {
-        let ours = 1 + if is_new_session { TRANSACTIONS_OF_A_SESSION } else { 0 };
+        // A session starts with a transaction, reported at once, and has another to prepare the statement in.
+        let (started, prepared) = if is_new_session { (1, 1) } else { (0, 0) };
+        let ours = std::mem::replace(&mut self.ours, prepared + 1).saturating_add(started);
         let last = self.last.replace(total);
         let Some(grown) = last.and_then(|last| total.checked_sub(last)) else {
-            // The first reading, or the statistics were reset: ours so far are in the count, or come late.
+            // The first reading, or the statistics were reset.
             self.balance = 0;
             return None;
         };
         let grown = i64::try_from(grown).unwrap_or(i64::MAX);
-        self.balance = self.balance.saturating_add(grown).saturating_sub_unsigned(ours);
-        let added = u64::try_from(self.balance).unwrap_or(0);
-        self.balance = self.balance.min(0);
-        Some(added)
+        let balance = self.balance.saturating_add(grown).saturating_sub_unsigned(ours);
+        self.balance = balance.min(0);
+        Some(u64::try_from(balance).unwrap_or(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_transactions_are_not_counted() {
+        let mut queries = Queries::default();
+        assert_eq!(queries.add(1_000, true), None);
+        // Two of the first reading: to prepare the statement, and to run it.
+        assert_eq!(queries.add(1_002, false), Some(0));
+        assert_eq!(queries.add(1_003, false), Some(0));
+        assert_eq!(queries.add(1_011, false), Some(7));
+        // Another session: its start at once, the rest in the next.
+        assert_eq!(queries.add(1_013, true), Some(0));
+        assert_eq!(queries.add(1_015, false), Some(0));
+    }
+
+    #[test]
+    fn ours_that_are_reported_late_are_made_good() {
+        let mut queries = Queries::default();
+        queries.add(1_000, true);
+        assert_eq!(queries.add(1_000, false), Some(0));
+        assert_eq!(queries.add(1_000, false), Some(0));
+        assert_eq!(queries.add(1_014, false), Some(10));
+    }
+
+    #[test]
+    fn statistics_that_were_reset_start_anew() {
+        let mut queries = Queries::default();
+        queries.add(1_000, true);
+        assert_eq!(queries.add(40, false), None);
+        assert_eq!(queries.add(46, false), Some(5));
     }
 }

@@ -1,0 +1,10 @@
+//! The rows of the tables whose columns have names in code. Usage, whose columns follow the lists of levels and
+//! counters, is written and read in `usage`.
+
+pub(crate) mod access_key;
+pub(crate) mod account;
+pub(crate) mod password;
+pub(crate) mod refresh_token;
+pub(crate) mod session;
+pub(crate) mod tier_allocation;
+pub(crate) mod usage_source;

@@ -1,0 +1,105 @@
+//! What a database's errors become: kinds and codes, never its words, which may quote what is stored.
+
+use std::fmt;
+
+use dimensionos_core::store::StoreError;
+use sea_orm::sqlx;
+use sea_orm::{DbErr, RuntimeErr};
+
+/// A database could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The URL begins with neither `sqlite://` nor `postgres://`, or cannot be read.
+    #[error("a database URL is sqlite://PATH or postgres://…")]
+    UnknownUrl,
+    /// The database does not answer, or refused.
+    #[error("the database cannot be opened")]
+    Unavailable(#[source] DatabaseFault),
+}
+
+/// What went wrong in a database, as a kind and a code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabaseFault {
+    kind: &'static str,
+    code: Option<String>,
+}
+
+impl DatabaseFault {
+    const fn new(kind: &'static str) -> Self {
+        Self { kind, code: None }
+    }
+}
+
+impl fmt::Display for DatabaseFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind)?;
+        match &self.code {
+            Some(code) => write!(f, " (code {code})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for DatabaseFault {}
+
+impl From<&DbErr> for DatabaseFault {
+    fn from(error: &DbErr) -> Self {
+        match driver_error(error) {
+            Some(sqlx::Error::Database(database)) => Self {
+                kind: "the database refused a statement",
+                code: database.code().map(std::borrow::Cow::into_owned),
+            },
+            Some(sqlx::Error::Io(io)) => {
+                Self { kind: "the connection to the database failed", code: Some(io.kind().to_string()) }
+            }
+            Some(sqlx::Error::PoolTimedOut) => Self::new("no connection to the database was free in time"),
+            Some(sqlx::Error::Tls(_)) => Self::new("TLS with the database failed"),
+            Some(_) => Self::new("the database driver failed"),
+            None => match error {
+                DbErr::ConnectionAcquire(_) => Self::new("no connection to the database could be had"),
+                DbErr::Migration(_) => Self::new("a migration step failed"),
+                _ => Self::new("the database layer failed"),
+            },
+        }
+    }
+}
+
+fn driver_error(error: &DbErr) -> Option<&sqlx::Error> {
+    match error {
+        DbErr::Conn(RuntimeErr::SqlxError(error))
+        | DbErr::Exec(RuntimeErr::SqlxError(error))
+        | DbErr::Query(RuntimeErr::SqlxError(error)) => Some(error),
+        _ => None,
+    }
+}
+
+/// Codes of a transaction that was in another's way: SQLite's BUSY and LOCKED, PostgreSQL's serialization failure,
+/// deadlock and lock not available.
+const IN_THE_WAY: [&str; 5] = ["5", "6", "40001", "40P01", "55P03"];
+
+#[expect(clippy::needless_pass_by_value, reason = "the shape that `map_err` takes")]
+pub(crate) fn store_error(error: DbErr) -> StoreError {
+    if let Some(sea_orm::SqlErr::UniqueConstraintViolation(_)) = error.sql_err() {
+        return StoreError::Conflict;
+    }
+    if matches!(error, DbErr::ConnectionAcquire(sea_orm::ConnAcquireErr::Timeout)) {
+        return StoreError::Busy;
+    }
+    let fault = DatabaseFault::from(&error);
+    let is_in_the_way = fault.code.as_deref().is_some_and(|code| {
+        // SQLite's extended codes keep the primary one in their low byte.
+        let primary = code.parse::<u32>().ok().filter(|_| code.len() <= 4).map(|code| (code & 0xff).to_string());
+        IN_THE_WAY.contains(&code) || primary.is_some_and(|code| IN_THE_WAY.contains(&&*code))
+    });
+    if is_in_the_way { StoreError::Busy } else { StoreError::unavailable(fault) }
+}
+
+/// A stored value that this version cannot read.
+#[derive(Debug, thiserror::Error)]
+#[error("a stored {0} cannot be read")]
+struct Unreadable(&'static str);
+
+pub(crate) fn unreadable(what: &'static str) -> StoreError {
+    StoreError::unavailable(Unreadable(what))
+}
