@@ -8,10 +8,12 @@ use dashmap::DashMap;
 use crate::Error;
 use crate::allocation::{self, Allocation, Allocations, TierName};
 use crate::auth::{Audience, Auth, HashCost, HashingLimits, Issuer, Keys, Passwords, TokenMint};
+use crate::context::Caller;
 use crate::entropy::{Entropy, OsEntropy};
 use crate::id::{AccessKeyId, AccountId};
 use crate::monitoring::{Metering, Monitoring, Resolution, ledger::Ledger};
 use crate::payment::{Standing, lifecycle};
+use crate::policy::{Action, Target, allows};
 use crate::secret::SecretDigest;
 use crate::store::{Access, Store};
 use crate::time::{Clock, SystemClock};
@@ -105,6 +107,19 @@ impl Platform {
     #[must_use]
     pub fn entropy(&self) -> &dyn Entropy {
         &*self.inner.entropy
+    }
+
+    /// Whether a caller may go on listening: its token still holds, and its account's standing still allows it. For
+    /// connections that outlive a request.
+    ///
+    /// # Errors
+    /// `TokenExpired` or `TokenInvalid` where the token does not hold, `ServiceSuspended` or `ServiceCancelled` where
+    /// the account's standing forbids it.
+    pub async fn recheck_listener(&self, caller: &Caller) -> Result<(), Error> {
+        self.auth().recheck(caller).await?;
+        let Caller::Account(principal) = caller else { return Ok(()) };
+        let (_, standing) = self.inner.account(principal.account).await?;
+        allows(caller, Action::WatchUsage, Target::Account(principal.account, standing))
     }
 
     /// Whether the storage answers.

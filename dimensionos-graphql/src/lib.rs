@@ -1,1 +1,29 @@
-//! x
+//! The DimensionOS server as a library: the GraphQL schema, the HTTP routes, and the agent that meters.
+//!
+//! The binary `dimensionos-graphql` is its first example: it reads [`config::Settings`], opens a database, and calls
+//! [`serve::serve`]. A program with a router of its own takes [`router()`] and mounts it.
+
+pub mod agent;
+pub mod cli;
+pub mod config;
+mod demo;
+mod doctor;
+mod engine;
+mod error;
+mod guard;
+mod http;
+mod keys;
+mod logging;
+mod metrics;
+#[expect(
+    unnameable_types,
+    unreachable_pub,
+    clippy::unused_async,
+    reason = "async-graphql takes public types and async resolvers; the schema itself is what is public here"
+)]
+pub mod schema;
+pub mod serve;
+
+pub use engine::Engine;
+pub use guard::{Limits, TooComplex, check_document};
+pub use http::{App, router};

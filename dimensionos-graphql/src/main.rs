@@ -1,1 +1,7 @@
-fn main(){}
+//! The DimensionOS server. `--help` says what it takes.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    dimensionos_graphql::cli::main()
+}

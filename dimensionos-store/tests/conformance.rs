@@ -3,7 +3,6 @@
 mod sqlite {
     use dimensionos_store::{Database, testing};
 
-    #[expect(clippy::unnecessary_wraps, reason = "a store that may be missing is skipped")]
     async fn fresh() -> Option<(Database, impl Sized)> {
         Some(testing::sqlite().await)
     }

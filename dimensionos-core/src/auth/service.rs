@@ -141,30 +141,6 @@ impl Auth<'_> {
         Ok(principal)
     }
 
-    /// Gives an account a new password without asking for the old one, and ends its sessions. For the embedding
-    /// program alone.
-    ///
-    /// # Errors
-    /// `Forbidden` for any other caller; `WeakPassword`; `NotFound`.
-    pub async fn replace_password(
-        &self,
-        context: &Context,
-        identity: &Identity,
-        password: &Password,
-    ) -> Result<AccountId, Error> {
-        let Self(inner) = self;
-        allows(&context.caller, Action::ReplacePassword, Target::Service)?;
-        password.check_strength()?;
-        let hash = inner.passwords.hash(password).await?;
-        let mut tx = inner.store.begin(Access::Write).await?;
-        let account = tx.account_by_tag(&inner.keys.tags(identity)).await?.ok_or(Error::no_account())?;
-        tx.set_password(account.id, &hash).await?;
-        end_all_sessions(&mut *tx, account.id).await?;
-        tx.commit().await?;
-        inner.directory.forget(account.id);
-        Ok(account.id)
-    }
-
     /// Who presents this token. A refused one is a caller too, for whom public calls still work.
     ///
     /// # Errors

@@ -48,6 +48,8 @@ pub struct RefreshRecord {
 /// What a signed-in client holds.
 #[derive(Debug)]
 pub struct TokenPair {
+    /// Whom the access token names.
+    pub principal: Principal,
     /// For every call, in `Authorization: Bearer …`.
     pub access_token: AccessToken,
     /// When the access token runs out.
@@ -98,6 +100,6 @@ impl NewTokens {
         let principal =
             Principal { account: account.id, session, epoch: account.epoch, expires_at: access_token_expires_at };
         let access_token = inner.tokens.issue(&principal, now, &*inner.entropy)?;
-        Ok(TokenPair { access_token, access_token_expires_at, refresh_token, refresh_token_expires_at })
+        Ok(TokenPair { principal, access_token, access_token_expires_at, refresh_token, refresh_token_expires_at })
     }
 }

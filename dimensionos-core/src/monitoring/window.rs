@@ -64,11 +64,7 @@ const fn number<const SECONDS: i64>(at: Timestamp) -> i64 {
     at.as_seconds() / SECONDS
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_possible_wrap,
-    reason = "a remainder by N is below N"
-)]
+#[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "a remainder by N is below N")]
 const fn place<const N: usize>(bucket: i64) -> usize {
     bucket.rem_euclid(N as i64) as usize
 }

@@ -35,11 +35,19 @@ pub(super) struct Meter {
 pub(super) struct Reading {
     pub(super) sample: Sample,
     pub(super) has_ended: bool,
+    /// How far the target's figures are handed out with this sample.
+    pub(super) mark: Option<String>,
 }
 
 struct Request {
     at: Timestamp,
-    reply: oneshot::Sender<(Sample, Result<(), CollectError>)>,
+    reply: oneshot::Sender<Collected>,
+}
+
+struct Collected {
+    sample: Sample,
+    result: Result<(), CollectError>,
+    mark: Option<String>,
 }
 
 /// A database that may have to be connected to anew.
@@ -49,14 +57,16 @@ struct Database {
 }
 
 impl Meter {
+    /// Begins to meter; a target goes on where an earlier run has left its mark.
     pub(super) async fn start(
         target: Option<Target>,
         storage: Option<PathBuf>,
         database: Option<String>,
         interval: Duration,
+        mark: Option<String>,
     ) -> Result<Self, AgentError> {
         let target = match target {
-            Some(target) => Some(follow(target).await?),
+            Some(target) => Some(follow(target, mark).await?),
             None => None,
         };
         Ok(Self {
@@ -70,13 +80,14 @@ impl Meter {
 
     /// Reads the target, and takes up what the directory and the database have ready.
     pub(super) async fn read(&mut self, at: Timestamp) -> Result<Reading, AgentError> {
-        let mut reading = Reading { sample: Sample::at(at), has_ended: false };
+        let mut reading = Reading { sample: Sample::at(at), has_ended: false, mark: None };
         if let Some(target) = &self.target {
             let (reply, answer) = oneshot::channel();
             let broken_off = || AgentError::BrokenOff("metering thread");
             target.send(Request { at, reply }).map_err(|_| broken_off())?;
-            let (sample, result) = answer.await.map_err(|_| broken_off())?;
+            let Collected { sample, result, mark } = answer.await.map_err(|_| broken_off())?;
             reading.sample = sample;
+            reading.mark = mark;
             reading.has_ended = result.as_ref().is_err_and(CollectError::is_final);
             if !reading.has_ended {
                 self.complaints.target.hear(result.as_ref());
@@ -102,11 +113,11 @@ impl Meter {
 }
 
 /// Starts the thread that polls the target between the samples; it ends when the sender of requests is dropped.
-async fn follow(target: Target) -> Result<mpsc::Sender<Request>, AgentError> {
+async fn follow(target: Target, mark: Option<String>) -> Result<mpsc::Sender<Request>, AgentError> {
     let (requests, received) = mpsc::channel();
     let (ready, started) = oneshot::channel();
     let thread = std::thread::Builder::new().name("meter".to_owned());
-    let body = move || match collector(target) {
+    let body = move || match collector(target, mark.as_deref()) {
         Ok(mut collector) => {
             // Nobody listens any more where the run was given up meanwhile; then the requests end too.
             let _ = ready.send(Ok(()));
@@ -121,10 +132,13 @@ async fn follow(target: Target) -> Result<mpsc::Sender<Request>, AgentError> {
     Ok(requests)
 }
 
-fn collector(target: Target) -> Result<Box<dyn Collector>, CollectError> {
+fn collector(target: Target, mark: Option<&str>) -> Result<Box<dyn Collector>, CollectError> {
     Ok(match target {
         Target::Host => Box::new(Host::new()),
-        Target::Process(pid) => Box::new(ProcessTree::new(pid)?),
+        Target::Process(pid) => Box::new(match mark {
+            Some(mark) => ProcessTree::resume(pid, mark)?,
+            None => ProcessTree::new(pid)?,
+        }),
         Target::Cgroup(path) => Box::new(Cgroup::new(path)?),
     })
 }
@@ -136,7 +150,8 @@ fn serve(collector: &mut dyn Collector, requests: &mpsc::Receiver<Request>) {
             Ok(Request { at, reply }) => {
                 let mut sample = Sample::at(at);
                 let result = collector.collect(&mut sample);
-                if reply.send((sample, result)).is_err() {
+                let mark = collector.mark();
+                if reply.send(Collected { sample, result, mark }).is_err() {
                     return;
                 }
             }

@@ -127,7 +127,8 @@ pub async fn run(settings: AgentSettings, stop: CancellationToken) -> Result<Out
     }
     let client = Client::new(&settings.server, &settings.token)?;
     let spool = SharedSpool::open(settings.state).await?;
-    let meter = Meter::start(settings.target, settings.storage, settings.database, settings.interval).await?;
+    let mark = spool.with(|spool| spool.mark()).await?;
+    let meter = Meter::start(settings.target, settings.storage, settings.database, settings.interval, mark).await?;
     let finish = CancellationToken::new();
     let sender = Sender::new(spool.clone(), client, finish.clone());
     let sender = tokio::spawn(async move { sender.run().await });
@@ -182,7 +183,7 @@ impl Agent {
     async fn sample(&mut self) -> Result<Metered, AgentError> {
         let reading = self.meter.read(SystemClock.now()).await?;
         if let Some(line) = wire::line(&self.account, &reading.sample) {
-            self.spool.append(line).await?;
+            self.spool.append(line, reading.mark).await?;
         }
         Ok(if reading.has_ended { Metered::Ended } else { Metered::Running })
     }

@@ -1,8 +1,9 @@
 //! What was measured and not yet acknowledged, on disk.
 //!
-//! A directory with `state.json` (the source's name and its next sequence), one file of JSON lines for each report, and
-//! a lock. A sequence is written down as used before its report is begun, so it never names two reports. Samples are
-//! appended without waiting for the disk: a kill costs none of them, a power cut may cost the last few.
+//! A directory with `state.json` (the source's name and its next sequence), one file of JSON lines for each report, a
+//! mark of how far the target is metered, and a lock. A sequence is written down as used before its report is begun, so
+//! it never names two reports. Samples are appended without waiting for the disk: a kill costs none of them, a power cut
+//! may cost the last few.
 
 mod shared;
 mod state;
@@ -120,6 +121,26 @@ impl Spool {
         });
         self.open = (0 < samples && samples < MAX_SAMPLES).then_some(open);
         Ok(())
+    }
+
+    /// How far an earlier run has metered its target; absent where none has.
+    pub(super) fn mark(&self) -> Result<Option<String>, SpoolError> {
+        match fs::read_to_string(self.directory.join("mark")) {
+            Ok(mark) => Ok(Some(mark)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(SpoolError::Io { what: "read the mark", source }),
+        }
+    }
+
+    /// Keeps how far the target is metered. It need not outlive a power cut, which no process does either.
+    pub(super) fn set_mark(&self, mark: &str) -> Result<(), SpoolError> {
+        let new = self.directory.join("mark.new");
+        remove(&new)?;
+        let write = || {
+            private(&new)?.write_all(mark.as_bytes())?;
+            fs::rename(&new, self.directory.join("mark"))
+        };
+        write().map_err(failed("write the mark"))
     }
 
     fn begin(&mut self) -> Result<Open, SpoolError> {

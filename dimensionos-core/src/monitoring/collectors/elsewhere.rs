@@ -74,6 +74,16 @@ impl fmt::Debug for Host {
     }
 }
 
+impl ProcessTree {
+    /// Cannot be made on this system.
+    ///
+    /// # Errors
+    /// Always [`CollectError::Unsupported`].
+    pub fn resume(pid: u32, _: &str) -> Result<Self, CollectError> {
+        Self::new(pid)
+    }
+}
+
 macro_rules! unsupported {
     ($(#[doc = $doc:literal])+ $name:ident, $target:ty, $what:literal) => {
         $(#[doc = $doc])+

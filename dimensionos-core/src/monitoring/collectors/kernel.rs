@@ -99,6 +99,11 @@ pub(super) fn uptime() -> Result<u64, CollectError> {
     Ok(u64::try_from(millis).unwrap_or(u64::MAX).saturating_mul(procfs::ticks_per_second()) / 1_000)
 }
 
+/// What tells this boot of the machine from every other; empty where the kernel does not say.
+pub(super) fn boot() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
 /// Ticks in so many seconds.
 pub(super) fn ticks(seconds: u64) -> u64 {
     seconds.saturating_mul(procfs::ticks_per_second())

@@ -55,6 +55,12 @@ pub trait Collector: fmt::Debug + Send {
     /// Notes what would be lost if it were read no sooner than at the next [`collect`](Self::collect), such as the
     /// processor time of a process about to end. Cheap; call it as often as the loss matters (every 25 ms).
     fn poll(&mut self) {}
+
+    /// How far it has handed out, in a form to be kept and given to a later collector of the same target, such as
+    /// [`ProcessTree::resume`]; absent where a later one begins anew.
+    fn mark(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Why a collector could not read what it measures. Carries no name and no path.

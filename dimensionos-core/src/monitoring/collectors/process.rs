@@ -1,6 +1,7 @@
 //! One process with all its descendants.
 
 use super::super::sample::{Counter, Level, Sample};
+use super::kernel::ProcessStat;
 use super::ledger::Ledger;
 use super::pace::{Stopwatch, millicores};
 use super::traffic::Traffic;
@@ -33,13 +34,11 @@ const MANY_THREADS: u64 = 32;
 /// next on it fails with [`CollectError::TargetEnded`].
 #[derive(Debug)]
 pub struct ProcessTree {
-    root: u32,
+    birth: Birth,
     ledger: Ledger,
-    /// What started at or after this tick is metered from its birth.
-    begin: u64,
     lists_children: bool,
     polls: u32,
-    /// Ticks handed out so far.
+    /// Ticks of the total that are not to be handed out (again).
     handed: u64,
     has_ended: bool,
     watch: Stopwatch,
@@ -54,17 +53,26 @@ impl ProcessTree {
     /// [`CollectError::NotThere`] where there is no such process; [`CollectError::Unreadable`] where the system does not
     /// let us see it.
     pub fn new(pid: u32) -> Result<Self, CollectError> {
+        Self::take_up(pid, kernel::ticks(YOUNG_SECONDS), None)
+    }
+
+    /// Goes on where a collector of the same process has left its [`mark`](Collector::mark), so that nothing is handed
+    /// out twice, and what was used in between is handed out now. The mark of another process counts for nothing.
+    ///
+    /// # Errors
+    /// As of [`new`](Self::new).
+    pub fn resume(pid: u32, mark: &str) -> Result<Self, CollectError> {
+        Self::take_up(pid, kernel::ticks(YOUNG_SECONDS), Some(mark))
+    }
+
+    fn take_up(pid: u32, young: u64, mark: Option<&str>) -> Result<Self, CollectError> {
         let root = kernel::process(pid)?.ok_or(CollectError::NotThere { what: "process" })?;
-        let now = kernel::uptime()?;
-        let is_young = now.saturating_sub(root.started) < kernel::ticks(YOUNG_SECONDS);
-        // Nothing that is there already has a later start than now, but for the rounding to a tick.
-        let begin = if is_young { root.started } else { now.saturating_add(1) };
+        let birth = Birth { boot: kernel::boot(), pid, started: root.started };
         let mut ledger = Ledger::default();
-        ledger.meet(pid, root, is_young);
+        ledger.meet(pid, root, true);
         let mut tree = Self {
-            root: pid,
+            birth,
             ledger,
-            begin,
             lists_children: kernel::lists_children(),
             polls: 0,
             handed: 0,
@@ -73,6 +81,14 @@ impl ProcessTree {
             traffic: Traffic::default(),
         };
         tree.read(true)?;
+        let total = tree.ledger.total();
+        tree.handed = match mark.and_then(|mark| tree.birth.handed(mark)) {
+            // Descendants that were counted then and are gone now are in no figure any more: what a mark is beyond the
+            // total is no debt.
+            Some(handed) => handed.min(total),
+            None if kernel::uptime()?.saturating_sub(root.started) < young => 0,
+            None => total,
+        };
         Ok(tree)
     }
 
@@ -94,7 +110,7 @@ impl ProcessTree {
                     continue;
                 }
                 if let Some(stat) = kernel::process(child)? {
-                    self.ledger.meet(child, stat, stat.started >= self.begin);
+                    self.take_in(child, stat);
                     parents.push((child, stat.threads));
                 }
             }
@@ -115,10 +131,15 @@ impl ProcessTree {
                 return Ok(());
             }
             for (pid, stat) in found {
-                self.ledger.meet(pid, stat, stat.started >= self.begin);
+                self.take_in(pid, stat);
             }
             rest = others;
         }
+    }
+
+    fn take_in(&mut self, pid: u32, stat: ProcessStat) {
+        // What is older than the root was adopted, and what it used before was used elsewhere.
+        self.ledger.meet(pid, stat, stat.started >= self.birth.started);
     }
 
     fn processor(&mut self, sample: &mut Sample) {
@@ -153,7 +174,7 @@ impl ProcessTree {
 impl Collector for ProcessTree {
     fn collect(&mut self, sample: &mut Sample) -> Result<(), CollectError> {
         if self.has_ended {
-            return Err(CollectError::TargetEnded { pid: self.root });
+            return Err(CollectError::TargetEnded { pid: self.birth.pid });
         }
         let read = self.read(true);
         let pages = self.ledger.running().fold(0_u64, |sum, (_, stat)| sum.saturating_add(stat.resident_pages));
@@ -168,6 +189,30 @@ impl Collector for ProcessTree {
         self.polls = self.polls.wrapping_add(1);
         // A reading that fails is made again at the next poll, and told by the next collect.
         let _ = self.read(self.polls.is_multiple_of(POLLS_PER_WIDE_LOOK));
+    }
+
+    fn mark(&self) -> Option<String> {
+        Some(self.birth.mark(self.handed))
+    }
+}
+
+/// What tells one process from every other, of this boot and of others.
+#[derive(Debug)]
+struct Birth {
+    boot: String,
+    pid: u32,
+    started: u64,
+}
+
+impl Birth {
+    fn mark(&self, handed: u64) -> String {
+        format!("{} {} {} {handed}", self.boot, self.pid, self.started)
+    }
+
+    /// The ticks of a mark; absent where it is one of another process.
+    fn handed(&self, mark: &str) -> Option<u64> {
+        let handed = mark.trim_end().rsplit(' ').next()?.parse().ok()?;
+        (self.mark(handed) == mark.trim_end()).then_some(handed)
     }
 }
 

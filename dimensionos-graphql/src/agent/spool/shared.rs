@@ -32,9 +32,14 @@ impl SharedSpool {
         done.await.map_err(|_| SpoolError::BrokenOff)?
     }
 
-    /// Adds a sample, a line of JSON, and wakes whoever waits for one.
-    pub(in super::super) async fn append(&self, line: String) -> Result<(), SpoolError> {
-        self.with(move |spool| spool.append(&line)).await?;
+    /// Adds a sample, a line of JSON, with the mark of how far it goes, and wakes whoever waits for one.
+    pub(in super::super) async fn append(&self, line: String, mark: Option<String>) -> Result<(), SpoolError> {
+        self.with(move |spool| {
+            // The mark first: a kill in between costs one sample, and counts none twice.
+            mark.map_or(Ok(()), |mark| spool.set_mark(&mark))?;
+            spool.append(&line)
+        })
+        .await?;
         self.appended.notify_one();
         Ok(())
     }

@@ -155,6 +155,17 @@ fn a_new_name_keeps_the_reports_and_their_sequences() {
 }
 
 #[test]
+fn a_mark_is_the_last_that_was_set_and_at_first_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let spool = open(&directory);
+    assert_eq!(spool.mark().unwrap(), None);
+    spool.set_mark("one").unwrap();
+    spool.set_mark("two").unwrap();
+    drop(spool);
+    assert_eq!(open(&directory).mark().unwrap().as_deref(), Some("two"));
+}
+
+#[test]
 fn a_second_agent_on_the_same_directory_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let spool = open(&directory);

@@ -131,6 +131,44 @@ fn a_connection_that_a_process_inherits_is_its_own() {
 }
 
 #[test]
+fn an_older_process_is_metered_from_now() {
+    let mut child = shell("n=0; while [ $n -lt 100000 ]; do n=$((n+1)); done; echo ready; read line");
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
+    let used = kernel::process(child.id()).unwrap().unwrap().own;
+    assert!(used > 0);
+    let sum = |mut tree: ProcessTree| read(&mut tree).unwrap().added(Counter::CpuMicroseconds).unwrap();
+    assert_eq!(sum(ProcessTree::take_up(child.id(), 0, None).unwrap()), 0);
+    assert_eq!(sum(ProcessTree::new(child.id()).unwrap()), kernel::microseconds(used));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_second_collector_goes_on_where_the_first_left_its_mark() {
+    let mut child = shell("ulimit -t 1; while :; do :; done");
+    let mut first = ProcessTree::new(child.id()).unwrap();
+    sleep(Duration::from_millis(300));
+    let before = read(&mut first).unwrap().added(Counter::CpuMicroseconds).unwrap();
+    let mark = first.mark().unwrap();
+    drop(first);
+    sleep(Duration::from_millis(300));
+    let mut second = ProcessTree::resume(child.id(), &mark).unwrap();
+    assert_seconds(before + meter(&mut second), 1);
+    child.wait().unwrap();
+}
+
+#[test]
+fn the_mark_of_another_process_counts_for_nothing() {
+    let birth = |pid, started| Birth { boot: "b".to_owned(), pid, started };
+    let mark = birth(7, 100).mark(42);
+    assert_eq!(birth(7, 100).handed(&mark), Some(42));
+    assert_eq!(birth(7, 101).handed(&mark), None);
+    assert_eq!(birth(8, 100).handed(&mark), None);
+    assert_eq!(birth(7, 100).handed(""), None);
+    assert_eq!(birth(7, 100).handed("b 7 100 +42"), None);
+}
+
+#[test]
 fn a_process_that_is_not_there_is_refused() {
     assert!(matches!(ProcessTree::new(u32::MAX), Err(CollectError::NotThere { .. })));
 }

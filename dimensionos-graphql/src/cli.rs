@@ -1,0 +1,247 @@
+//! The command line of `dimensionos-graphql`.
+
+use std::error::Error as StdError;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use dimensionos_core::auth::{KeyName, Role};
+use dimensionos_core::{Context, Platform};
+use dimensionos_store::Database;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Environment, Settings, Written};
+use crate::demo::Demo;
+use crate::doctor::{self, Finding};
+use crate::engine::Engine;
+use crate::guard::Limits;
+use crate::http::App;
+use crate::{keys, logging, schema, serve};
+
+/// Accounts, tiers and metering for hosting platforms, without knowing people.
+#[derive(Debug, Parser)]
+#[command(name = "dimensionos-graphql", version, after_help = AFTER_HELP)]
+pub struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    settings: Written,
+}
+
+const AFTER_HELP: &str = "Every setting may also stand in the environment as DIMENSIONOS_NAME, or in dimensionos.toml as \
+                          name. Exit codes: 0 done, 1 a fault, 2 wrong usage.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Migrate and seed the database, then serve until SIGINT or SIGTERM (the default)
+    Serve(Serve),
+    /// Look after the database
+    #[command(subcommand)]
+    Db(Db),
+    /// Let operators in
+    #[command(subcommand)]
+    Operator(Key),
+    /// Let agents report
+    #[command(subcommand)]
+    Agent(Key),
+    /// Print the GraphQL schema; needs no database
+    Schema,
+    /// Check configuration, keys, file modes, database and clock
+    Doctor,
+}
+
+#[derive(Debug, Args, Default)]
+struct Serve {
+    /// Add an account that is metered live from this server's own process
+    #[arg(long)]
+    demo: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Db {
+    /// Make the tables and seed the tiers
+    Init,
+    /// Say what is applied
+    Status,
+    /// Drop every table and make them anew, empty
+    Reset {
+        /// Really do it
+        #[arg(long, required = true)]
+        yes: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Key {
+    /// Print a new bearer token, this once
+    Create {
+        /// What it is called: letters, digits, dots, hyphens and underscores
+        #[arg(long)]
+        name: KeyName,
+    },
+}
+
+/// What a command failed with, said in one line.
+type Fault = Box<dyn StdError + Send + Sync>;
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let line = CommandLine::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error),
+    };
+    match runtime.block_on(run(line)) {
+        Ok(code) => code,
+        Err(fault) => fail(&*fault),
+    }
+}
+
+fn fail(error: &(dyn StdError + 'static)) -> ExitCode {
+    eprintln!("dimensionos-graphql: {}", chain(error));
+    ExitCode::from(1)
+}
+
+/// An error and its causes, in one line.
+pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut told = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        told = format!("{told}: {error}");
+        cause = error.source();
+    }
+    told.replace('\n', " ")
+}
+
+async fn run(line: CommandLine) -> Result<ExitCode, Fault> {
+    let command = line.command.unwrap_or(Command::Serve(Serve::default()));
+    if matches!(command, Command::Schema) {
+        print!("{}", schema::sdl());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let settings = Settings::load(line.settings)?;
+    match command {
+        Command::Serve(options) => serve_until_told(&settings, &options).await?,
+        Command::Db(Db::Init) => {
+            Platform::builder(migrated(&settings).await?).open().await?;
+            println!("the database is ready");
+        }
+        Command::Db(Db::Status) => status(&settings).await?,
+        Command::Db(Db::Reset { yes: _ }) => reset(&settings).await?,
+        Command::Operator(Key::Create { name }) => create_key(&settings, Role::Operator, name).await?,
+        Command::Agent(Key::Create { name }) => create_key(&settings, Role::Agent, name).await?,
+        Command::Doctor => return Ok(examine(&settings).await),
+        Command::Schema => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn open_database(settings: &Settings) -> Result<Database, Fault> {
+    if settings.database_url.is_sqlite() {
+        keys::make_data_dir(&settings.data_dir)?;
+    }
+    Ok(Database::connect(settings.database_url.expose()).await?)
+}
+
+async fn migrated(settings: &Settings) -> Result<Database, Fault> {
+    let database = open_database(settings).await?;
+    database.migrate().await?;
+    Ok(database)
+}
+
+async fn open_platform(settings: &Settings, database: Database) -> Result<Platform, Fault> {
+    keys::make_data_dir(&settings.data_dir)?;
+    let keys = keys::load(settings)?;
+    Ok(Platform::builder(database).keys(keys).hash_cost(settings.bcrypt_cost).open().await?)
+}
+
+async fn serve_until_told(settings: &Settings, options: &Serve) -> Result<(), Fault> {
+    if options.demo && settings.environment == Environment::Production {
+        return Err("--demo is refused in production".into());
+    }
+    logging::start(settings.environment);
+    // Told to stop from here on, so that a stop during the start is not lost.
+    let stop = stop_signal()?;
+    let database = migrated(settings).await?;
+    let platform = open_platform(settings, database.clone()).await?;
+    let listener = TcpListener::bind(settings.listen).await?;
+    let address = serve::address(&listener)?;
+    let has_introspection = settings.environment == Environment::Development;
+    let engine = Engine::new(platform.clone(), Limits::default(), has_introspection);
+    let app = App::new(engine, settings.environment, settings.allowed_origins.clone());
+    println!("listening on {address}");
+    if options.demo {
+        let (demo, account) = Demo::open(&platform, &settings.data_dir).await?;
+        println!("{}", demo.message(&address));
+        demo.meter(account, &address, settings, stop.clone());
+    }
+    serve::serve(app, listener, stop).await?;
+    drop(platform);
+    database.close().await;
+    Ok(())
+}
+
+/// Cancelled by SIGINT or SIGTERM.
+fn stop_signal() -> Result<CancellationToken, Fault> {
+    let stop = CancellationToken::new();
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let stop = stop.clone();
+        tokio::spawn(async move {
+            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+            stop.cancel();
+        });
+    }
+    #[cfg(not(unix))]
+    {
+        let stop = stop.clone();
+        tokio::spawn(async move {
+            let _ = tokio::signal::ctrl_c().await;
+            stop.cancel();
+        });
+    }
+    Ok(stop)
+}
+
+async fn status(settings: &Settings) -> Result<(), Fault> {
+    let state = open_database(settings).await?.migration_state().await?;
+    state.applied.iter().for_each(|step| println!("applied  {step}"));
+    state.pending.iter().for_each(|step| println!("pending  {step}"));
+    Ok(())
+}
+
+async fn reset(settings: &Settings) -> Result<(), Fault> {
+    if settings.environment == Environment::Production {
+        return Err("db reset is refused in production".into());
+    }
+    let database = open_database(settings).await?;
+    database.reset().await?;
+    Platform::builder(database).open().await?;
+    println!("the database is empty and ready");
+    Ok(())
+}
+
+async fn create_key(settings: &Settings, role: Role, name: KeyName) -> Result<(), Fault> {
+    let database = migrated(settings).await?;
+    let platform = Platform::builder(database).open().await?;
+    let created = platform.auth().create_key(&Context::system(), role, name).await?;
+    println!("{}", created.token.expose());
+    Ok(())
+}
+
+async fn examine(settings: &Settings) -> ExitCode {
+    let mut code = ExitCode::SUCCESS;
+    for finding in doctor::examine(settings).await {
+        match finding {
+            Finding::Good(what) => println!("ok     {what}"),
+            Finding::Fault(what) => {
+                println!("fault  {what}");
+                code = ExitCode::from(1);
+            }
+        }
+    }
+    code
+}

@@ -1,0 +1,353 @@
+//! Settings: flags, then the environment, then `dimensionos.toml`, then defaults.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use dimensionos_core::auth::{HashCost, Pepper, SigningKey};
+use zeroize::Zeroizing;
+
+/// What every variable of the environment that is ours begins with.
+const PREFIX: &str = "DIMENSIONOS_";
+/// Variables that begin so and are not the server's: where tests find databases, and an agent's token.
+const NOT_SETTINGS: [&str; 2] = ["DIMENSIONOS_TEST_", "DIMENSIONOS_AGENT_"];
+/// The file of settings, in the folder the server is started in.
+const FILE: &str = "dimensionos.toml";
+
+/// What kind of deployment this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Environment {
+    /// Keys are made where there are none, and introspection answers.
+    Development,
+    /// Keys and allowed origins must be given; introspection, pages for developers, the demo and `db reset` are off.
+    Production,
+}
+
+/// Everything a server is told before it starts.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What kind of deployment this is.
+    pub environment: Environment,
+    /// Where to listen; port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// Where the database is.
+    pub database_url: DatabaseUrl,
+    /// Where files of this server's own live.
+    pub data_dir: PathBuf,
+    /// The peppers, where they were given: the first makes, all verify.
+    pub peppers: Option<Vec<Pepper>>,
+    /// The signing keys, where they were given: the first makes, all verify.
+    pub signing_keys: Option<Vec<SigningKey>>,
+    /// Origins that browsers may call from besides the server's own.
+    pub allowed_origins: Vec<String>,
+    /// bcrypt's cost.
+    pub bcrypt_cost: HashCost,
+}
+
+/// Where the database is; it may hold a password, and prints without it.
+#[derive(Clone)]
+pub struct DatabaseUrl(Zeroizing<String>);
+
+impl DatabaseUrl {
+    /// The URL in clear, to connect with.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it is a SQLite file.
+    #[must_use]
+    pub fn is_sqlite(&self) -> bool {
+        self.0.starts_with("sqlite:")
+    }
+}
+
+impl std::fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DatabaseUrl")
+    }
+}
+
+/// A setting that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A name that no setting has.
+    #[error("{origin}: there is no setting {name}")]
+    Unknown {
+        /// Where it stood.
+        origin: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// A value that cannot be meant. The value itself is not repeated: it may be a secret.
+    #[error("{name}: {reason}")]
+    Invalid {
+        /// The setting.
+        name: &'static str,
+        /// What is wrong with its value.
+        reason: &'static str,
+    },
+    /// A setting that production demands.
+    #[error("{name} must be set in production")]
+    Missing {
+        /// The setting.
+        name: &'static str,
+    },
+    /// The file of settings cannot be read.
+    #[error("{FILE} cannot be read: {reason}")]
+    File {
+        /// Why.
+        reason: String,
+    },
+}
+
+macro_rules! settings {
+    ($($field:ident $name:literal $help:literal),+ $(,)?) => {
+        /// Settings as they were written, before any is read.
+        #[derive(Default, Clone, clap::Args)]
+        pub struct Written {
+            $(
+                #[doc = $help]
+                #[arg(long, global = true, value_name = $name)]
+                pub $field: Option<String>,
+            )+
+        }
+
+        impl std::fmt::Debug for Written {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("Written")
+            }
+        }
+
+        impl Written {
+            /// Sets a setting by its name; false where there is none of that name.
+            fn set(&mut self, name: &str, value: String) -> bool {
+                match name {
+                    $($name => self.$field = Some(value),)+
+                    _ => return false,
+                }
+                true
+            }
+
+            /// Each setting from here, or else from `other`.
+            fn or(self, other: Self) -> Self {
+                Self { $($field: self.$field.or(other.$field),)+ }
+            }
+        }
+    };
+}
+
+settings! {
+    env "ENV" "`development` (default) or `production`",
+    listen "LISTEN" "Where to listen; port 0 picks a free one [default: 127.0.0.1:8000]",
+    database_url "DATABASE_URL" "sqlite://PATH or postgres://… [default: sqlite://DATA_DIR/dimensionos.db]",
+    data_dir "DATA_DIR" "Where keys made in development and the SQLite file live [default: ./data]",
+    pepper "PEPPER" "64 hex digits each, separated by commas: the first makes, all verify. Better in the environment: a command line is visible to everybody",
+    signing_key "SIGNING_KEY" "64 hex digits each, separated by commas: the first makes, all verify. Better in the environment",
+    allowed_origins "ALLOWED_ORIGINS" "Origins that browsers may call from, separated by commas [default: the server's own]",
+    bcrypt_cost "BCRYPT_COST" "10 to 31 [default: 12]",
+}
+
+impl Settings {
+    /// Reads the settings of this process.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with the setting's name.
+    pub fn load(flags: Written) -> Result<Self, ConfigError> {
+        let environment = from_environment(
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
+        )?;
+        let file = match std::fs::read_to_string(FILE) {
+            Ok(text) => from_file(&text)?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Written::default(),
+            Err(error) => return Err(ConfigError::File { reason: error.kind().to_string() }),
+        };
+        Self::parse(flags.or(environment).or(file))
+    }
+
+    fn parse(written: Written) -> Result<Self, ConfigError> {
+        let environment = match written.env.as_deref() {
+            None | Some("development") => Environment::Development,
+            Some("production") => Environment::Production,
+            Some(_) => return Err(invalid("ENV", "neither development nor production")),
+        };
+        let is_production = environment == Environment::Production;
+        let demanded = [
+            ("PEPPER", written.pepper.is_none()),
+            ("SIGNING_KEY", written.signing_key.is_none()),
+            ("ALLOWED_ORIGINS", written.allowed_origins.is_none()),
+        ];
+        if let Some((name, _)) = demanded.into_iter().find(|(_, is_missing)| is_production && *is_missing) {
+            return Err(ConfigError::Missing { name });
+        }
+        let data_dir = PathBuf::from(written.data_dir.as_deref().unwrap_or("./data"));
+        Ok(Self {
+            environment,
+            listen: listen(written.listen.as_deref())?,
+            database_url: database_url(written.database_url, &data_dir)?,
+            data_dir,
+            peppers: keys(written.pepper, "PEPPER")?,
+            signing_keys: keys(written.signing_key, "SIGNING_KEY")?,
+            allowed_origins: origins(written.allowed_origins.as_deref())?,
+            bcrypt_cost: cost(written.bcrypt_cost.as_deref())?,
+        })
+    }
+}
+
+const fn invalid(name: &'static str, reason: &'static str) -> ConfigError {
+    ConfigError::Invalid { name, reason }
+}
+
+fn from_environment(variables: impl Iterator<Item = (String, String)>) -> Result<Written, ConfigError> {
+    let mut written = Written::default();
+    for (variable, value) in variables {
+        let Some(name) = variable.strip_prefix(PREFIX) else { continue };
+        if NOT_SETTINGS.iter().any(|prefix| variable.starts_with(prefix)) {
+            continue;
+        }
+        if !written.set(name, value) {
+            return Err(ConfigError::Unknown { origin: "environment", name: variable });
+        }
+    }
+    Ok(written)
+}
+
+fn from_file(text: &str) -> Result<Written, ConfigError> {
+    let table: toml::Table =
+        text.parse().map_err(|error: toml::de::Error| ConfigError::File { reason: error.message().to_owned() })?;
+    let mut written = Written::default();
+    for (name, value) in table {
+        let value = plain(value).ok_or_else(|| ConfigError::File {
+            reason: format!("{name} is neither a text, a number nor a list of texts"),
+        })?;
+        // In the file, names are in lower case as TOML has them.
+        if name.to_lowercase() != name || !written.set(&name.to_uppercase(), value) {
+            return Err(ConfigError::Unknown { origin: FILE, name });
+        }
+    }
+    Ok(written)
+}
+
+fn plain(value: toml::Value) -> Option<String> {
+    match value {
+        toml::Value::String(text) => Some(text),
+        toml::Value::Integer(number) => Some(number.to_string()),
+        toml::Value::Array(list) => {
+            let texts: Option<Vec<String>> = list.into_iter().map(|one| one.as_str().map(str::to_owned)).collect();
+            texts.map(|texts| texts.join(","))
+        }
+        _ => None,
+    }
+}
+
+fn listen(text: Option<&str>) -> Result<SocketAddr, ConfigError> {
+    let text = text.unwrap_or("127.0.0.1:8000");
+    text.parse().map_err(|_| invalid("LISTEN", "not an address and a port, such as 127.0.0.1:8000"))
+}
+
+fn database_url(text: Option<String>, data_dir: &Path) -> Result<DatabaseUrl, ConfigError> {
+    let url = text.unwrap_or_else(|| format!("sqlite://{}", data_dir.join("dimensionos.db").display()));
+    if ["sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| url.starts_with(scheme)) {
+        Ok(DatabaseUrl(Zeroizing::new(url)))
+    } else {
+        Err(invalid("DATABASE_URL", "neither sqlite://… nor postgres://…"))
+    }
+}
+
+fn list(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|one| !one.is_empty())
+}
+
+fn keys<K: std::str::FromStr>(text: Option<String>, name: &'static str) -> Result<Option<Vec<K>>, ConfigError> {
+    let Some(text) = text.map(Zeroizing::new) else { return Ok(None) };
+    let keys: Result<Vec<K>, _> = list(&text).map(str::parse).collect();
+    match keys {
+        Ok(keys) if !keys.is_empty() => Ok(Some(keys)),
+        _ => Err(invalid(name, "not a list of keys of 64 hex digits each")),
+    }
+}
+
+fn origins(text: Option<&str>) -> Result<Vec<String>, ConfigError> {
+    let is_origin = |origin: &str| {
+        let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+        host.is_some_and(|host| !host.is_empty() && host.bytes().all(|c| c.is_ascii_graphic() && c != b'/'))
+    };
+    let origins: Vec<String> = text.map(|text| list(text).map(str::to_owned).collect()).unwrap_or_default();
+    if origins.iter().all(|origin| is_origin(origin)) {
+        Ok(origins)
+    } else {
+        Err(invalid("ALLOWED_ORIGINS", "not a list of origins such as https://app.example"))
+    }
+}
+
+fn cost(text: Option<&str>) -> Result<HashCost, ConfigError> {
+    let Some(text) = text else { return Ok(HashCost::DEFAULT) };
+    let cost = text.parse().ok().and_then(|cost| HashCost::new(cost).ok());
+    cost.ok_or(invalid("BCRYPT_COST", "not a number from 10 to 31"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variables(pairs: &[(&str, &str)]) -> Result<Written, ConfigError> {
+        from_environment(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+    }
+
+    #[test]
+    fn flags_come_before_the_environment_and_that_before_the_file() {
+        let flags = Written { listen: Some("127.0.0.1:1".to_owned()), ..Written::default() };
+        let environment = variables(&[("DIMENSIONOS_LISTEN", "127.0.0.1:2"), ("DIMENSIONOS_BCRYPT_COST", "11")]);
+        let file = from_file("listen = '127.0.0.1:3'\nbcrypt_cost = 10\ndata_dir = '/x'\n");
+        let settings = Settings::parse(flags.or(environment.unwrap()).or(file.unwrap())).unwrap();
+        assert_eq!(settings.listen.port(), 1);
+        assert_eq!(settings.bcrypt_cost, HashCost::new(11).unwrap());
+        assert_eq!(settings.database_url.expose(), "sqlite:///x/dimensionos.db");
+    }
+
+    #[test]
+    fn an_unknown_name_is_refused_with_it() {
+        let told = variables(&[("DIMENSIONOS_LISTN", "x")]).unwrap_err().to_string();
+        assert!(told.contains("DIMENSIONOS_LISTN"), "{told}");
+        let told = from_file("listn = 'x'").unwrap_err().to_string();
+        assert!(told.contains("listn"), "{told}");
+        assert!(variables(&[("DIMENSIONOS_TEST_POSTGRES_URL", "x"), ("PATH", "y")]).is_ok());
+    }
+
+    #[test]
+    fn a_wrong_value_is_refused_by_name_and_not_repeated() {
+        let secret = "00hunter2";
+        for (name, value) in [
+            ("DIMENSIONOS_ENV", "prod"),
+            ("DIMENSIONOS_LISTEN", "8000"),
+            ("DIMENSIONOS_DATABASE_URL", "mysql://x"),
+            ("DIMENSIONOS_PEPPER", secret),
+            ("DIMENSIONOS_PEPPER", ""),
+            ("DIMENSIONOS_SIGNING_KEY", secret),
+            ("DIMENSIONOS_ALLOWED_ORIGINS", "app.example"),
+            ("DIMENSIONOS_ALLOWED_ORIGINS", "https://app.example/path"),
+            ("DIMENSIONOS_BCRYPT_COST", "9"),
+        ] {
+            let told = Settings::parse(variables(&[(name, value)]).unwrap()).unwrap_err().to_string();
+            assert!(told.starts_with(name.trim_start_matches(PREFIX)) && !told.contains(secret), "{told}");
+        }
+    }
+
+    #[test]
+    fn production_demands_its_keys_and_origins() {
+        let key = "ab".repeat(32);
+        let all = [
+            ("DIMENSIONOS_ENV", "production"),
+            ("DIMENSIONOS_PEPPER", key.as_str()),
+            ("DIMENSIONOS_SIGNING_KEY", key.as_str()),
+            ("DIMENSIONOS_ALLOWED_ORIGINS", ""),
+        ];
+        assert!(Settings::parse(variables(&all).unwrap()).is_ok());
+        for missing in 1..all.len() {
+            let mut some = all.to_vec();
+            some.remove(missing);
+            let told = Settings::parse(variables(&some).unwrap()).unwrap_err();
+            assert!(matches!(told, ConfigError::Missing { .. }), "{told}");
+        }
+    }
+}

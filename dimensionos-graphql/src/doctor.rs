@@ -1,0 +1,103 @@
+//! Looks at everything a server needs before it starts.
+
+use std::path::Path;
+
+use dimensionos_core::{Clock, SystemClock, Timestamp};
+use dimensionos_store::Database;
+
+use crate::config::Settings;
+use crate::keys;
+
+/// One thing that was looked at.
+pub(crate) enum Finding {
+    Good(String),
+    Fault(String),
+}
+
+/// A clock before this is wrong: it is when the first schema was made.
+const EARLIEST: Timestamp = Timestamp::from_millis(1_795_305_600_000);
+
+/// Everything that was found. Nothing is made or changed.
+pub(crate) async fn examine(settings: &Settings) -> Vec<Finding> {
+    let mut findings = vec![Finding::Good(format!("configuration: {:?}", settings.environment).to_lowercase())];
+    findings.extend([keys::PEPPER_FILE, keys::SIGNING_FILE].map(|name| key(settings, name)));
+    findings.extend(folder(&settings.data_dir));
+    findings.push(database(settings).await);
+    findings.push(clock(SystemClock.now()));
+    findings
+}
+
+fn key(settings: &Settings, name: &str) -> Finding {
+    let is_given = match name {
+        keys::PEPPER_FILE => settings.peppers.is_some(),
+        _ => settings.signing_keys.is_some(),
+    };
+    let path = settings.data_dir.join(name);
+    let what = name.trim_end_matches(".key");
+    if is_given {
+        return Finding::Good(format!("{what} key: given"));
+    }
+    match std::fs::read_to_string(&path).map(|text| text.lines().all(|line| line.trim().len() == 64)) {
+        Ok(true) => private(&path, format!("{what} key: in {}", path.display())),
+        Ok(false) => Finding::Fault(format!("{what} key: {} holds no keys of 64 hex digits", path.display())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Finding::Good(format!("{what} key: none yet, made at the first start"))
+        }
+        Err(error) => Finding::Fault(format!("{what} key: {} cannot be read: {}", path.display(), error.kind())),
+    }
+}
+
+/// Good where nobody but the owner may read the file.
+fn private(path: &Path, good: String) -> Finding {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(path).map(|metadata| metadata.permissions().mode() & 0o777);
+        match mode {
+            Ok(mode) if mode & 0o077 == 0 => Finding::Good(good),
+            Ok(mode) => Finding::Fault(format!("{}: mode {mode:03o}, others may read it; make it 600", path.display())),
+            Err(error) => Finding::Fault(format!("{}: {}", path.display(), error.kind())),
+        }
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        Finding::Good(good)
+    }
+}
+
+fn folder(data_dir: &Path) -> Option<Finding> {
+    match std::fs::metadata(data_dir) {
+        Ok(metadata) if metadata.is_dir() => None,
+        Ok(_) => Some(Finding::Fault(format!("data folder: {} is no folder", data_dir.display()))),
+        Err(_) => Some(Finding::Good(format!("data folder: {} is made at the first start", data_dir.display()))),
+    }
+}
+
+async fn database(settings: &Settings) -> Finding {
+    let path = settings.database_url.expose().trim_start_matches("sqlite://").trim_start_matches("sqlite:");
+    if settings.database_url.is_sqlite() && !Path::new(path).exists() {
+        return Finding::Good("database: none yet, made at the first start".to_owned());
+    }
+    let state = match Database::connect(settings.database_url.expose()).await {
+        Ok(database) => database.migration_state().await.map_err(|fault| fault.to_string()),
+        Err(error) => Err(crate::cli::chain(&error)),
+    };
+    match state {
+        Ok(state) if state.pending.is_empty() => {
+            Finding::Good("database: answers, and its schema is current".to_owned())
+        }
+        Ok(state) => {
+            Finding::Good(format!("database: answers; {} steps are applied at the next start", state.pending.len()))
+        }
+        Err(fault) => Finding::Fault(format!("database: {fault}")),
+    }
+}
+
+fn clock(now: Timestamp) -> Finding {
+    if now < EARLIEST {
+        Finding::Fault(format!("clock: {now} is in the past"))
+    } else {
+        Finding::Good(format!("clock: {now}"))
+    }
+}

@@ -1,0 +1,196 @@
+//! One operation from its text to its answer, the same for every way in.
+
+use std::sync::Arc;
+
+use async_graphql::parser::types::{ExecutableDocument, OperationType};
+use async_graphql::{Request, Response, Result, ServerError, Value, Variables};
+use dimensionos_core::{Context, Platform, RequestId, Timestamp};
+use futures_util::Stream;
+use futures_util::StreamExt;
+use serde::Deserialize;
+
+use crate::error::{QUERY_TOO_COMPLEX, code, request_error};
+use crate::guard::{Limits, check_document, check_expansion};
+use crate::schema::{self, DimensionSchema};
+
+/// Errors of one answer: enough to mend a query by, too few to fill a pipe with.
+const MAX_ERRORS: usize = 16;
+
+/// What resolvers find in their context: the platform, and who asks.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) platform: Platform,
+    pub(crate) context: Context,
+    pub(crate) started_at: Timestamp,
+}
+
+impl Asked {
+    pub(crate) fn of<'a>(context: &async_graphql::Context<'a>) -> Result<&'a Self> {
+        context.data::<Self>()
+    }
+}
+
+/// An operation as clients send it, over POST, GET, WebSocket or server-sent events.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Operation {
+    pub(crate) query: String,
+    #[serde(default)]
+    pub(crate) operation_name: Option<String>,
+    #[serde(default)]
+    pub(crate) variables: Option<serde_json::Map<String, serde_json::Value>>,
+    /// Part of the protocol; this server reads none.
+    #[serde(default, rename = "extensions")]
+    _extensions: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+impl Operation {
+    pub(crate) const fn new(
+        query: String,
+        operation_name: Option<String>,
+        variables: Option<serde_json::Map<String, serde_json::Value>>,
+    ) -> Self {
+        Self { query, operation_name, variables, _extensions: None }
+    }
+}
+
+/// An operation that has passed the guard.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    document: ExecutableDocument,
+    operation: Operation,
+    pub(crate) kind: OperationType,
+}
+
+/// An answer, and whether the request failed before anything was executed.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) response: Response,
+    pub(crate) is_request_error: bool,
+}
+
+impl Answer {
+    fn new(mut response: Response) -> Self {
+        response.errors.truncate(MAX_ERRORS);
+        response.errors.iter_mut().for_each(code);
+        let never_ran = response.errors.iter().all(|error| error.path.is_empty());
+        let is_request_error = response.data == Value::Null && !response.errors.is_empty() && never_ran;
+        Self { response, is_request_error }
+    }
+
+    pub(crate) fn refused(error: ServerError) -> Self {
+        Self { response: Response::from_errors(vec![error]), is_request_error: true }
+    }
+
+    /// The answer in JSON: without `data` where nothing was executed.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        let mut answer = serde_json::Map::new();
+        if !self.response.errors.is_empty() {
+            answer.insert("errors".to_owned(), self.errors());
+        }
+        if !self.is_request_error {
+            let data = serde_json::to_value(&self.response.data).unwrap_or_default();
+            answer.insert("data".to_owned(), data);
+        }
+        serde_json::Value::Object(answer)
+    }
+
+    pub(crate) fn errors(&self) -> serde_json::Value {
+        serde_json::to_value(&self.response.errors).unwrap_or_default()
+    }
+}
+
+/// Executes operations over one platform.
+#[derive(Clone)]
+pub struct Engine {
+    schema: DimensionSchema,
+    platform: Platform,
+    limits: Arc<Limits>,
+    started_at: Timestamp,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// An engine with the given limits. Without introspection, names are not suggested either.
+    #[must_use]
+    pub fn new(platform: Platform, limits: Limits, has_introspection: bool) -> Self {
+        let mut builder = schema::builder();
+        if !has_introspection {
+            builder = builder.disable_introspection().disable_suggestions();
+        }
+        let started_at = platform.clock().now();
+        Self { schema: builder.finish(), platform, limits: Arc::new(limits), started_at }
+    }
+
+    /// The platform it executes over.
+    #[must_use]
+    pub const fn platform(&self) -> &Platform {
+        &self.platform
+    }
+
+    /// The context of a new request by that caller.
+    pub(crate) fn context(&self, caller: dimensionos_core::Caller) -> Context {
+        let context = Context::new(caller);
+        match RequestId::generate(self.platform.entropy()) {
+            Ok(request) => context.in_request(request),
+            // Without chance there is no id; whatever needs chance will say so.
+            Err(_) => context,
+        }
+    }
+
+    /// Reads an operation and holds it against the limits.
+    pub(crate) fn prepare(&self, operation: Operation) -> Result<Prepared, ServerError> {
+        let refuse = |error: crate::TooComplex| request_error(error.to_string(), QUERY_TOO_COMPLEX);
+        check_document(&operation.query, &self.limits).map_err(refuse)?;
+        // The parser's own message would repeat the document.
+        let document = async_graphql::parser::parse_query(&operation.query).map_err(|error| {
+            let position = error.positions().next();
+            let place = position.map(|at| format!(" near line {}, column {}", at.line, at.column)).unwrap_or_default();
+            let mut unreadable = request_error(format!("the document is not GraphQL{place}"), "INVALID_INPUT");
+            unreadable.extensions.get_or_insert_default().set("field", "query");
+            unreadable
+        })?;
+        check_expansion(&document, &self.limits).map_err(refuse)?;
+        let kind = kind(&document, operation.operation_name.as_deref())?;
+        Ok(Prepared { document, operation, kind })
+    }
+
+    /// Executes a query or mutation.
+    pub(crate) async fn execute(&self, prepared: Prepared, context: Context) -> Answer {
+        Answer::new(self.schema.execute(self.request(prepared, context)).await)
+    }
+
+    /// Executes any operation; a query or mutation is a stream of one answer.
+    pub(crate) fn stream(&self, prepared: Prepared, context: Context) -> impl Stream<Item = Answer> + Send + use<> {
+        self.schema.execute_stream(self.request(prepared, context)).map(Answer::new)
+    }
+
+    fn request(&self, prepared: Prepared, context: Context) -> Request {
+        let variables = prepared.operation.variables.unwrap_or_default();
+        let variables = Variables::from_json(serde_json::Value::Object(variables));
+        let asked = Asked { platform: self.platform.clone(), context, started_at: self.started_at };
+        let mut request = Request::new(prepared.operation.query).variables(variables).data(asked);
+        request.operation_name = prepared.operation.operation_name;
+        request.set_parsed_query(prepared.document);
+        request
+    }
+}
+
+/// What the operation that is to be executed does.
+fn kind(document: &ExecutableDocument, name: Option<&str>) -> Result<OperationType, ServerError> {
+    let mut operations = document.operations.iter();
+    let chosen = match name {
+        Some(name) => operations.find(|(known, _)| known.is_some_and(|known| known == name)),
+        None => operations.next().filter(|_| document.operations.iter().count() == 1),
+    };
+    chosen.map(|(_, operation)| operation.node.ty).ok_or_else(|| {
+        let mut unknown = request_error("operationName names none of the document's operations", "INVALID_INPUT");
+        unknown.extensions.get_or_insert_default().set("field", "operationName");
+        unknown
+    })
+}

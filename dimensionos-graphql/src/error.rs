@@ -1,0 +1,98 @@
+//! A core error as a GraphQL one: the only place that turns the one into the other.
+
+use std::time::Duration;
+
+use async_graphql::{ErrorExtensionValues, ErrorExtensions, ServerError, Value};
+use dimensionos_core::{Code, Error};
+
+use crate::engine::Asked;
+use crate::schema::UInt53;
+
+/// The code of an operation that passes a limit before it is executed.
+pub(crate) const QUERY_TOO_COMPLEX: &str = "QUERY_TOO_COMPLEX";
+
+/// What the client is told. A fault of ours is logged, with its causes, under the request's id, and the client sees that
+/// id alone.
+pub(crate) fn dress(error: &Error, asked: &Asked) -> async_graphql::Error {
+    let code = error.code();
+    let request = asked.context.request.map(|request| request.to_string());
+    if code == Code::Internal {
+        tracing::error!(request, error = error as &dyn std::error::Error, "a request failed");
+        let dressed = async_graphql::Error::new("internal error");
+        return dressed.extend_with(|_, extensions| {
+            extensions.set("code", code.name());
+            extensions.set("requestId", request.unwrap_or_default());
+        });
+    }
+    let dressed = async_graphql::Error::new(error.to_string());
+    dressed.extend_with(|_, extensions| {
+        extensions.set("code", code.name());
+        add_facts(error, extensions);
+    })
+}
+
+fn add_facts(error: &Error, extensions: &mut ErrorExtensionValues) {
+    match error {
+        Error::InvalidInput { field, .. } => extensions.set("field", *field),
+        Error::WeakPassword { hint } => extensions.set("hint", hint.as_str()),
+        Error::Busy { retry_after } => extensions.set("retryAfterSeconds", whole_seconds(*retry_after)),
+        Error::ServiceReadOnly { reason } | Error::ServiceSuspended { reason } | Error::ServiceCancelled { reason } => {
+            extensions.set("statusReason", reason.name());
+        }
+        Error::QuotaExceeded(decision) => {
+            let figure = |value: u64| Value::from(UInt53::from(value).0);
+            extensions.set("resource", async_graphql::Name::new(resource_name(decision.resource)));
+            extensions.set("limit", decision.limit.map_or(Value::Null, figure));
+            extensions.set("used", figure(decision.used));
+            extensions.set("resetsAt", decision.resets_at.map_or(Value::Null, |at| Value::from(at.to_string())));
+        }
+        _ if error.code() == Code::Busy => extensions.set("retryAfterSeconds", 1),
+        _ => {}
+    }
+}
+
+fn resource_name(resource: dimensionos_core::allocation::Resource) -> String {
+    match async_graphql::resolver_utils::enum_value(crate::schema::resource(resource)) {
+        Value::Enum(name) => name.to_string(),
+        other => other.to_string(),
+    }
+}
+
+fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs().max(1)
+}
+
+/// Gives every error a code: one that GraphQL itself raises is about what the client sent.
+pub(crate) fn code(error: &mut ServerError) {
+    let extensions = error.extensions.get_or_insert_default();
+    if extensions.get("code").is_some() {
+        return;
+    }
+    let field = error.path.iter().rev().find_map(|segment| match segment {
+        async_graphql::PathSegment::Field(name) => Some(name.clone()),
+        async_graphql::PathSegment::Index(_) => None,
+    });
+    extensions.set("code", Code::InvalidInput.name());
+    extensions.set("field", field.unwrap_or_else(|| "query".to_owned()));
+}
+
+/// An error of a request that is not executed.
+pub(crate) fn request_error(message: impl Into<String>, code: &str) -> ServerError {
+    let mut error = ServerError::new(message, None);
+    error.extensions.get_or_insert_default().set("code", code);
+    error
+}
+
+/// A core error that ends a request outside any resolver.
+pub(crate) fn dress_request(error: &Error, context: &dimensionos_core::Context) -> ServerError {
+    let mut told = request_error(error.to_string(), error.code().name());
+    let extensions = told.extensions.get_or_insert_default();
+    add_facts(error, extensions);
+    if error.code() == Code::Internal {
+        let request = context.request.map(|request| request.to_string()).unwrap_or_default();
+        tracing::error!(request, error = error as &dyn std::error::Error, "a request failed");
+        extensions.set("requestId", request);
+        "internal error".clone_into(&mut told.message);
+    }
+    told
+}

@@ -1,0 +1,240 @@
+//! GraphQL over HTTP, after the GraphQL-over-HTTP specification.
+
+use std::time::Duration;
+
+use async_graphql::ServerError;
+use async_graphql::parser::types::OperationType;
+use axum::body::Body;
+use axum::extract::ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection};
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use dimensionos_core::{Caller, Context};
+use http_body_util::BodyExt;
+use serde::Deserialize;
+
+use crate::engine::{Answer, Operation, Prepared};
+use crate::error::request_error;
+use crate::http::{App, REQUEST_ID, bearer, events, socket};
+
+/// Bytes of a body. A query with its variables takes a few KB.
+const MAX_BODY_BYTES: usize = 256 * 1024;
+/// Bytes of an agent's body: a report of 1,000 samples with every field takes some 700 KB.
+const MAX_REPORT_BODY_BYTES: usize = 1024 * 1024;
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How an answer is to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// `application/graphql-response+json`: the status tells whether the request was good.
+    GraphqlResponse,
+    /// `application/json`: 200 for every request that is JSON, for clients from before the specification.
+    Json,
+    /// `text/event-stream`: a stream of results.
+    Events,
+}
+
+impl Form {
+    fn of(headers: &HeaderMap) -> Option<Self> {
+        let Some(accept) = headers.get(header::ACCEPT) else { return Some(Self::Json) };
+        let types = accept.to_str().ok()?.split(',').map(|one| one.split(';').next().unwrap_or_default().trim());
+        types.into_iter().find_map(|media_type| match media_type {
+            "application/graphql-response+json" => Some(Self::GraphqlResponse),
+            "application/json" | "application/*" | "*/*" => Some(Self::Json),
+            "text/event-stream" => Some(Self::Events),
+            _ => None,
+        })
+    }
+
+    fn content_type(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::GraphqlResponse => "application/graphql-response+json; charset=utf-8",
+            Self::Json => "application/json; charset=utf-8",
+            Self::Events => "text/event-stream; charset=utf-8",
+        })
+    }
+}
+
+/// A request that is not GraphQL at all: wrong method, type, size or JSON.
+struct Malformed {
+    status: StatusCode,
+    message: &'static str,
+    code: &'static str,
+}
+
+impl Malformed {
+    const fn new(status: StatusCode, message: &'static str) -> Self {
+        Self { status, message, code: "INVALID_INPUT" }
+    }
+}
+
+pub(super) async fn post(State(app): State<App>, headers: HeaderMap, body: Body) -> Response {
+    let Some(form) = Form::of(&headers) else { return not_acceptable() };
+    let caller = match bearer::caller(app.engine.platform(), &headers).await {
+        Ok(caller) => caller,
+        Err(error) => return unavailable(&app, &error, form),
+    };
+    let context = app.engine.context(caller);
+    match read(&headers, body, &context.caller).await {
+        Ok(operation) => run(&app, operation, context, form, Method::Post).await,
+        Err(malformed) => refuse(&malformed, form, &context),
+    }
+}
+
+/// The parameters of a GET.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Parameters {
+    query: Option<String>,
+    operation_name: Option<String>,
+    variables: Option<String>,
+}
+
+pub(super) async fn get(
+    State(app): State<App>,
+    headers: HeaderMap,
+    parameters: Result<Query<Parameters>, axum::extract::rejection::QueryRejection>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    match upgrade {
+        Ok(upgrade) => return socket::open(app, &headers, upgrade),
+        Err(refused) if headers.contains_key(header::UPGRADE) => return refused.into_response(),
+        Err(_) => {}
+    }
+    let Some(form) = Form::of(&headers) else { return not_acceptable() };
+    let caller = match bearer::caller(app.engine.platform(), &headers).await {
+        Ok(caller) => caller,
+        Err(error) => return unavailable(&app, &error, form),
+    };
+    let context = app.engine.context(caller);
+    match parameters.map_err(|_| BAD_PARAMETERS).and_then(|Query(parameters)| parse(parameters)) {
+        Ok(operation) => run(&app, operation, context, form, Method::Get).await,
+        Err(malformed) => refuse(&malformed, form, &context),
+    }
+}
+
+const BAD_PARAMETERS: Malformed = Malformed::new(StatusCode::BAD_REQUEST, "the parameters cannot be read");
+
+fn parse(parameters: Parameters) -> Result<Operation, Malformed> {
+    const NO_QUERY: Malformed = Malformed::new(StatusCode::BAD_REQUEST, "the parameter `query` is missing");
+    const BAD_VARIABLES: Malformed = Malformed::new(StatusCode::BAD_REQUEST, "`variables` is not a JSON object");
+    let variables = parameters.variables.filter(|text| !text.is_empty());
+    let variables = variables.map(|text| serde_json::from_str(&text).map_err(|_| BAD_VARIABLES)).transpose()?;
+    Ok(Operation::new(parameters.query.ok_or(NO_QUERY)?, parameters.operation_name, variables))
+}
+
+/// Reads a POST's body, which has to be JSON: no page of another site can send that without asking first.
+async fn read(headers: &HeaderMap, body: Body, caller: &Caller) -> Result<Operation, Malformed> {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    if !media_type.eq_ignore_ascii_case("application/json") {
+        return Err(Malformed::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the content type is not application/json"));
+    }
+    let limit = match caller {
+        Caller::Agent(_) => MAX_REPORT_BODY_BYTES,
+        _ => MAX_BODY_BYTES,
+    };
+    let collected = http_body_util::Limited::new(body, limit).collect();
+    let Ok(collected) = tokio::time::timeout(BODY_TIMEOUT, collected).await else {
+        return Err(Malformed::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time"));
+    };
+    let body = collected.map_err(|error| {
+        if error.is::<http_body_util::LengthLimitError>() {
+            let message = "the body is larger than this server reads";
+            Malformed {
+                code: crate::error::QUERY_TOO_COMPLEX,
+                ..Malformed::new(StatusCode::PAYLOAD_TOO_LARGE, message)
+            }
+        } else {
+            Malformed::new(StatusCode::BAD_REQUEST, "the body broke off")
+        }
+    })?;
+    serde_json::from_slice(&body.to_bytes())
+        .map_err(|_| Malformed::new(StatusCode::BAD_REQUEST, "the body is not a GraphQL request in JSON"))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Method {
+    Get,
+    Post,
+}
+
+async fn run(app: &App, operation: Operation, context: Context, form: Form, method: Method) -> Response {
+    let prepared = match app.engine.prepare(operation) {
+        Ok(prepared) => prepared,
+        Err(error) if form == Form::Events => return events::refused(app, error, &context),
+        Err(error) => return respond(app, &Answer::refused(error), form, &context),
+    };
+    if method == Method::Get && prepared.kind == OperationType::Mutation {
+        let malformed = Malformed::new(StatusCode::METHOD_NOT_ALLOWED, "a mutation takes POST");
+        let mut response = refuse(&malformed, form, &context);
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+        return response;
+    }
+    if form == Form::Events {
+        return events::stream(app, prepared, &context);
+    }
+    if prepared.kind == OperationType::Subscription {
+        let message = "a subscription takes a WebSocket, or Accept: text/event-stream";
+        return respond(app, &Answer::refused(invalid(message)), form, &context);
+    }
+    let answer = execute(app, prepared, context.clone()).await;
+    respond(app, &answer, form, &context)
+}
+
+async fn execute(app: &App, prepared: Prepared, context: Context) -> Answer {
+    app.engine.execute(prepared, context).await
+}
+
+fn respond(app: &App, answer: &Answer, form: Form, context: &Context) -> Response {
+    app.metrics.answered(answer);
+    let status = match form {
+        Form::GraphqlResponse if answer.is_request_error => StatusCode::BAD_REQUEST,
+        _ => StatusCode::OK,
+    };
+    write(status, answer, form, context)
+}
+
+fn refuse(malformed: &Malformed, form: Form, context: &Context) -> Response {
+    let mut error = request_error(malformed.message, malformed.code);
+    error.extensions.get_or_insert_default().set("field", "request");
+    let form = if form == Form::Events { Form::Json } else { form };
+    write(malformed.status, &Answer::refused(error), form, context)
+}
+
+fn unavailable(app: &App, error: &dimensionos_core::Error, form: Form) -> Response {
+    let context = app.engine.context(Caller::Anonymous);
+    let request = context.request.map(|request| request.to_string()).unwrap_or_default();
+    tracing::error!(request, error = error as &dyn std::error::Error, "a caller could not be looked up");
+    let mut told = request_error("internal error", error.code().name());
+    told.extensions.get_or_insert_default().set("requestId", request);
+    write(StatusCode::SERVICE_UNAVAILABLE, &Answer::refused(told), form, &context)
+}
+
+fn write(status: StatusCode, answer: &Answer, form: Form, context: &Context) -> Response {
+    let body = serde_json::to_vec(&answer.to_json()).unwrap_or_default();
+    let mut response = (status, body).into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, form.content_type());
+    name(&mut response, context);
+    response
+}
+
+/// Puts the request's id on the answer.
+pub(super) fn name(response: &mut Response, context: &Context) {
+    let id = context.request.and_then(|request| HeaderValue::from_str(&request.to_string()).ok());
+    if let Some(id) = id {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+}
+
+fn not_acceptable() -> Response {
+    let forms = "answers are application/graphql-response+json, application/json or text/event-stream\n";
+    (StatusCode::NOT_ACCEPTABLE, forms).into_response()
+}
+
+fn invalid(message: &str) -> ServerError {
+    let mut error = request_error(message, "INVALID_INPUT");
+    error.extensions.get_or_insert_default().set("field", "query");
+    error
+}

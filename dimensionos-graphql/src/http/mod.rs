@@ -1,0 +1,92 @@
+//! The routes: GraphQL over POST, GET, WebSocket and server-sent events, health, metrics, keys and pages.
+
+mod bearer;
+mod events;
+mod graphql;
+mod health;
+mod origin;
+mod pages;
+mod protocol;
+mod socket;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::routing::get;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower_http::cors::CorsLayer;
+
+use crate::config::Environment;
+use crate::engine::Engine;
+use crate::metrics::Metrics;
+
+pub(crate) use origin::Origins;
+
+/// What the routes share.
+#[derive(Debug, Clone)]
+pub struct App {
+    pub(crate) engine: Engine,
+    pub(crate) environment: Environment,
+    pub(crate) origins: Arc<Origins>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Cancelled when the server stops: connections that would last for ever end then.
+    pub(crate) stopping: CancellationToken,
+    /// Counts those connections.
+    pub(crate) sockets: TaskTracker,
+}
+
+impl App {
+    /// Routes over an engine, with the origins that browsers may call from besides this server's own.
+    #[must_use]
+    pub fn new(engine: Engine, environment: Environment, allowed_origins: Vec<String>) -> Self {
+        Self {
+            engine,
+            environment,
+            origins: Arc::new(Origins::new(allowed_origins)),
+            metrics: Arc::default(),
+            stopping: CancellationToken::new(),
+            sockets: TaskTracker::new(),
+        }
+    }
+}
+
+/// The routes of the server, to serve or to mount in a router of one's own.
+pub fn router(app: App) -> Router {
+    let mut routes = Router::new()
+        .route("/graphql", get(graphql::get).post(graphql::post))
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .route("/.well-known/jwks.json", get(health::keys))
+        .route("/", get(pages::welcome));
+    if app.environment == Environment::Development {
+        routes = routes
+            .route("/graphiql", get(pages::graphiql))
+            .route("/graphiql.js", get(pages::graphiql_script))
+            .route("/schema.graphql", get(pages::sdl));
+    }
+    let cors = CorsLayer::new()
+        .allow_origin(app.origins.allowed().to_vec())
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT])
+        .expose_headers([REQUEST_ID, header::RETRY_AFTER]);
+    routes
+        .layer(axum::middleware::from_fn_with_state(app.clone(), health::observe))
+        .layer(axum::middleware::map_response(harden))
+        .layer(cors)
+        .with_state(app)
+}
+
+/// Names a request in its answer and in the log.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+async fn harden(mut response: axum::response::Response) -> axum::response::Response {
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    // Answers are about one caller; only pages say otherwise.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,84 @@
+//! The messages of `graphql-transport-ws`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::Operation;
+
+/// The name of the protocol, as clients ask for it.
+pub(super) const NAME: &str = "graphql-transport-ws";
+
+/// What a client says.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum ClientMessage {
+    /// Opens the connection, with the client's credentials.
+    ConnectionInit {
+        #[serde(default)]
+        payload: Option<serde_json::Value>,
+    },
+    /// Starts an operation.
+    Subscribe { id: String, payload: Operation },
+    /// Ends an operation.
+    Complete { id: String },
+    /// Asks for a pong.
+    Ping {
+        #[serde(default)]
+        payload: Option<serde_json::Value>,
+    },
+    /// Answers a ping.
+    Pong {
+        #[serde(default, rename = "payload")]
+        _payload: Option<serde_json::Value>,
+    },
+}
+
+/// What the server says.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum ServerMessage<'a> {
+    ConnectionAck,
+    Next {
+        id: &'a str,
+        payload: serde_json::Value,
+    },
+    Error {
+        id: &'a str,
+        payload: serde_json::Value,
+    },
+    Complete {
+        id: &'a str,
+    },
+    Pong {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        payload: Option<serde_json::Value>,
+    },
+}
+
+impl ServerMessage<'_> {
+    pub(super) fn to_text(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// Why a socket is closed. A reason has at most 123 bytes on the wire; these are short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Closing {
+    pub(super) code: u16,
+    pub(super) reason: &'static str,
+}
+
+const fn closing(code: u16, reason: &'static str) -> Closing {
+    Closing { code, reason }
+}
+
+pub(super) const GOING_AWAY: Closing = closing(1001, "Going away");
+pub(super) const INTERNAL: Closing = closing(1011, "Internal error");
+pub(super) const BAD_MESSAGE: Closing = closing(4400, "Invalid message received");
+pub(super) const UNAUTHORIZED: Closing = closing(4401, "Unauthorized");
+pub(super) const TOKEN_EXPIRED: Closing = closing(4401, "TOKEN_EXPIRED");
+pub(super) const TOKEN_INVALID: Closing = closing(4403, "TOKEN_INVALID");
+pub(super) const SUSPENDED: Closing = closing(4403, "SERVICE_SUSPENDED");
+pub(super) const BAD_PROTOCOL: Closing = closing(4406, "Subprotocol not acceptable");
+pub(super) const INIT_TIMEOUT: Closing = closing(4408, "Connection initialisation timeout");
+pub(super) const DUPLICATE_ID: Closing = closing(4409, "Subscriber already exists");
+pub(super) const SECOND_INIT: Closing = closing(4429, "Too many initialisation requests");

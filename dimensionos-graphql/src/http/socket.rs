@@ -1,0 +1,247 @@
+//! One WebSocket: any number of operations over `graphql-transport-ws`, for one caller.
+
+use std::time::Duration;
+
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use dimensionos_core::{Caller, Error, Refusal};
+use futures_util::stream::{BoxStream, once};
+use futures_util::{FutureExt, StreamExt};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
+use tokio_stream::StreamMap;
+
+use crate::engine::{Answer, Operation};
+use crate::error::request_error;
+use crate::http::protocol::{
+    BAD_MESSAGE, BAD_PROTOCOL, ClientMessage, Closing, DUPLICATE_ID, GOING_AWAY, INIT_TIMEOUT, INTERNAL, NAME,
+    SECOND_INIT, SUSPENDED, ServerMessage, TOKEN_EXPIRED, TOKEN_INVALID, UNAUTHORIZED,
+};
+use crate::http::{App, bearer};
+
+/// How long a client may take to say who it is.
+const INIT_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a client may take to read what it is sent; past it the socket is dropped, and nobody else has noticed.
+const WRITE_PATIENCE: Duration = Duration::from_secs(10);
+/// How often it is asked whether the caller may still listen; the contract gives a second.
+const RECHECK_INTERVAL: Duration = Duration::from_millis(500);
+/// How often a quiet client is pinged.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+/// How long a client may be silent: three pings it did not answer.
+const SILENCE_LIMIT: Duration = Duration::from_secs(65);
+/// Bytes of a message: as of a request's body.
+const MAX_MESSAGE_BYTES: usize = 256 * 1024;
+/// Operations of one socket at once: more than a page has panels.
+const MAX_OPERATIONS: usize = 64;
+/// The library's own buffer for reading is 128 KB a socket; our messages are small.
+const BUFFER_BYTES: usize = 4 * 1024;
+
+pub(super) fn open(app: App, headers: &HeaderMap, upgrade: WebSocketUpgrade) -> Response {
+    if !app.origins.may_connect(headers) {
+        return (StatusCode::FORBIDDEN, "this origin may not connect\n").into_response();
+    }
+    let upgrade = upgrade
+        .protocols([NAME])
+        .max_message_size(MAX_MESSAGE_BYTES)
+        .max_frame_size(MAX_MESSAGE_BYTES)
+        .read_buffer_size(BUFFER_BYTES)
+        .write_buffer_size(BUFFER_BYTES)
+        .max_write_buffer_size(2 * MAX_MESSAGE_BYTES);
+    upgrade.on_upgrade(move |socket| {
+        let sockets = app.sockets.clone();
+        sockets.track_future(async move {
+            let speaks = socket.protocol().is_some_and(|protocol| protocol.as_bytes() == NAME.as_bytes());
+            let mut connection = Connection::new(app, socket);
+            let closing = if speaks { connection.serve().await } else { Some(BAD_PROTOCOL) };
+            connection.close(closing).await;
+        })
+    })
+}
+
+/// What an operation's stream gives.
+enum Event {
+    Answer(Box<Answer>),
+    Done,
+}
+
+struct Connection {
+    app: App,
+    socket: WebSocket,
+    /// Who listens, once `connection_init` has said so.
+    caller: Option<Caller>,
+    operations: StreamMap<String, BoxStream<'static, Event>>,
+    heard_at: Instant,
+}
+
+/// The socket is to end: with a reason, or without where the client is gone.
+type End = Option<Closing>;
+
+impl Connection {
+    fn new(app: App, socket: WebSocket) -> Self {
+        Self { app, socket, caller: None, operations: StreamMap::new(), heard_at: Instant::now() }
+    }
+
+    async fn serve(&mut self) -> End {
+        let init_deadline = Instant::now() + INIT_PATIENCE;
+        let mut rechecks = steady(RECHECK_INTERVAL);
+        let mut pings = steady(PING_INTERVAL);
+        let stopping = self.app.stopping.clone();
+        loop {
+            let done = tokio::select! {
+                () = stopping.cancelled() => Err(Some(GOING_AWAY)),
+                () = tokio::time::sleep_until(init_deadline), if self.caller.is_none() => Err(Some(INIT_TIMEOUT)),
+                _ = rechecks.tick() => self.recheck().await,
+                _ = pings.tick() => self.ping().await,
+                message = self.socket.recv() => self.receive(message).await,
+                Some((id, event)) = self.operations.next() => self.tell(&id, event).await,
+            };
+            if let Err(end) = done {
+                return end;
+            }
+        }
+    }
+
+    async fn receive(&mut self, message: Option<Result<Message, axum::Error>>) -> Result<(), End> {
+        self.heard_at = Instant::now();
+        match message {
+            Some(Ok(Message::Text(text))) => match serde_json::from_str(&text) {
+                Ok(message) => self.act(message).await,
+                Err(_) => Err(Some(BAD_MESSAGE)),
+            },
+            Some(Ok(Message::Binary(_))) => Err(Some(BAD_MESSAGE)),
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(()),
+            Some(Ok(Message::Close(_)) | Err(_)) | None => Err(None),
+        }
+    }
+
+    async fn act(&mut self, message: ClientMessage) -> Result<(), End> {
+        match message {
+            ClientMessage::ConnectionInit { payload } => self.init(payload).await,
+            ClientMessage::Subscribe { id, payload } => self.subscribe(id, payload).await,
+            ClientMessage::Complete { id } => {
+                self.operations.remove(&id);
+                Ok(())
+            }
+            ClientMessage::Ping { payload } => self.send(&ServerMessage::Pong { payload }).await,
+            ClientMessage::Pong { .. } => Ok(()),
+        }
+    }
+
+    async fn init(&mut self, payload: Option<serde_json::Value>) -> Result<(), End> {
+        if self.caller.is_some() {
+            return Err(Some(SECOND_INIT));
+        }
+        let credentials = match &payload {
+            None | Some(serde_json::Value::Null) => None,
+            Some(serde_json::Value::Object(payload)) => {
+                payload.get("authorization").or_else(|| payload.get("Authorization"))
+            }
+            Some(_) => return Err(Some(BAD_MESSAGE)),
+        };
+        let caller = match credentials {
+            None => Caller::Anonymous,
+            Some(serde_json::Value::String(text)) => {
+                bearer::of_credentials(self.app.engine.platform(), text).await.map_err(|_| Some(INTERNAL))?
+            }
+            Some(_) => return Err(Some(TOKEN_INVALID)),
+        };
+        match caller {
+            Caller::Refused(Refusal::Expired) => Err(Some(TOKEN_EXPIRED)),
+            Caller::Refused(Refusal::Invalid) => Err(Some(TOKEN_INVALID)),
+            caller => {
+                self.caller = Some(caller);
+                self.send(&ServerMessage::ConnectionAck).await
+            }
+        }
+    }
+
+    async fn subscribe(&mut self, id: String, operation: Operation) -> Result<(), End> {
+        let Some(caller) = self.caller.clone() else { return Err(Some(UNAUTHORIZED)) };
+        if self.operations.contains_key(&id) {
+            return Err(Some(DUPLICATE_ID));
+        }
+        if self.operations.len() >= MAX_OPERATIONS {
+            let answer = Answer::refused(request_error("too many operations on one connection", "BUSY"));
+            return self.send(&ServerMessage::Error { id: &id, payload: answer.errors() }).await;
+        }
+        let context = self.app.engine.context(caller);
+        let answers = match self.app.engine.prepare(operation) {
+            Ok(prepared) => self.app.engine.stream(prepared, context).boxed(),
+            Err(error) => once(async { Answer::refused(error) }).boxed(),
+        };
+        let watching = self.app.metrics.subscribed();
+        let answers = answers.map(move |answer| {
+            let _ = &watching;
+            Event::Answer(Box::new(answer))
+        });
+        self.operations.insert(id, answers.chain(once(async { Event::Done })).boxed());
+        Ok(())
+    }
+
+    /// Passes on what an operation gave. Nothing is taken from any operation while this waits for a slow reader: what
+    /// a usage stream gives afterwards is its newest value.
+    async fn tell(&mut self, id: &str, event: Event) -> Result<(), End> {
+        match event {
+            Event::Answer(answer) => {
+                self.app.metrics.answered(&answer);
+                if answer.is_request_error {
+                    // An error ends its operation: nothing follows it, not even `complete`.
+                    self.operations.remove(id);
+                    return self.send(&ServerMessage::Error { id, payload: answer.errors() }).await;
+                }
+                self.send(&ServerMessage::Next { id, payload: answer.to_json() }).await
+            }
+            Event::Done => {
+                self.operations.remove(id);
+                self.send(&ServerMessage::Complete { id }).await
+            }
+        }
+    }
+
+    async fn recheck(&mut self) -> Result<(), End> {
+        let Some(caller) = &self.caller else { return Ok(()) };
+        match self.app.engine.platform().recheck_listener(caller).await {
+            Ok(()) => Ok(()),
+            Err(Error::TokenExpired) => Err(Some(TOKEN_EXPIRED)),
+            Err(Error::ServiceSuspended { .. } | Error::ServiceCancelled { .. }) => Err(Some(SUSPENDED)),
+            // The storage is away for a moment; the next look decides.
+            Err(Error::Store(_)) => Ok(()),
+            Err(_) => Err(Some(TOKEN_INVALID)),
+        }
+    }
+
+    async fn ping(&mut self) -> Result<(), End> {
+        if self.heard_at.elapsed() > SILENCE_LIMIT {
+            return Err(None);
+        }
+        self.write(Message::Ping(bytes::Bytes::new())).await
+    }
+
+    async fn send(&mut self, message: &ServerMessage<'_>) -> Result<(), End> {
+        self.write(Message::Text(message.to_text().into())).await
+    }
+
+    async fn write(&mut self, message: Message) -> Result<(), End> {
+        match timeout(WRITE_PATIENCE, self.socket.send(message)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(None),
+        }
+    }
+
+    async fn close(mut self, closing: End) {
+        if let Some(Closing { code, reason }) = closing {
+            let frame = CloseFrame { code, reason: reason.into() };
+            if self.write(Message::Close(Some(frame))).await.is_ok() {
+                // The client's own close, so that it reads ours before the connection is gone.
+                let answer = async { while let Some(Ok(_)) = self.socket.recv().await {} };
+                let _ = timeout(Duration::from_secs(1), answer.fuse()).await;
+            }
+        }
+    }
+}
+
+fn steady(period: Duration) -> Interval {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}

@@ -1,0 +1,162 @@
+use async_graphql::{ComplexObject, Context, Enum, ID, Object, Result, SimpleObject};
+use dimensionos_core::monitoring;
+use dimensionos_core::payment::{self, lifecycle};
+use dimensionos_core::{Timestamp, users};
+
+use crate::engine::Asked;
+use crate::error::dress;
+use crate::schema::DateTime;
+use crate::schema::allocation::{Allocation, TierName};
+use crate::schema::monitoring::{Resolution, Resource, ResourceMetrics, UsagePeriod, UsagePoint, UsageSummary};
+
+/// What an account may do, from everything to nothing.
+#[derive(Debug, Enum, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "payment::ServiceStatus")]
+pub enum ServiceStatus {
+    /// Everything the tier allocates.
+    Active,
+    /// Reads, export, payment, appeal and logout work; every other mutation is refused.
+    ReadOnly,
+    /// Only status, reasons, export, payment, appeal and logout work. Live subscriptions are closed.
+    Suspended,
+    /// Closed. Only a restore inside the restore window, or erasure, is left.
+    Cancelled,
+}
+
+/// Why an account has its status.
+#[derive(Debug, Enum, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "payment::StatusReason")]
+pub enum StatusReason {
+    /// There is nothing to explain.
+    None,
+    /// The trial has ended.
+    TrialExpired,
+}
+
+/// An account's time for free.
+#[derive(Debug, SimpleObject)]
+pub struct Trial {
+    /// When it began.
+    started_at: DateTime,
+    /// When it ends, or ended.
+    ends_at: DateTime,
+    /// Whether it has ended.
+    expired: bool,
+    /// Days that have begun and not ended: 30 on the first day, 0 once it has expired.
+    days_left: i32,
+}
+
+impl From<payment::Trial> for Trial {
+    fn from(trial: payment::Trial) -> Self {
+        Self {
+            started_at: trial.started_at.into(),
+            ends_at: trial.ends_at.into(),
+            expired: trial.is_expired,
+            days_left: i32::try_from(trial.days_left).unwrap_or(i32::MAX),
+        }
+    }
+}
+
+/// An account: pseudonymous, and visible to its holder.
+#[derive(Debug, SimpleObject)]
+#[graphql(complex)]
+pub struct Account {
+    /// Random, and unrelated to the email address.
+    pub(crate) id: ID,
+    /// 64 hex digits: the keyed SHA-256 tag of the address (or account number). Visible to the owner alone.
+    anonymous_id: String,
+    /// What it is allotted by.
+    tier: TierName,
+    /// What it may do at this instant.
+    status: ServiceStatus,
+    /// Why it has its status.
+    status_reason: StatusReason,
+    /// Since when it has its status.
+    status_since: DateTime,
+    /// Null once the account has left the FREE tier.
+    trial: Option<Trial>,
+    #[graphql(skip)]
+    row: users::Account,
+    /// As whom its further fields are asked: after a sign-in that is the account, and no longer nobody.
+    #[graphql(skip)]
+    viewer: dimensionos_core::Context,
+}
+
+impl Account {
+    pub(crate) fn new(row: users::Account, viewer: dimensionos_core::Context, now: Timestamp) -> Self {
+        let standing = lifecycle::standing(&row, now);
+        Self {
+            id: row.id.to_string().into(),
+            anonymous_id: row.anonymous_id.to_string(),
+            tier: row.tier.into(),
+            status: standing.status.into(),
+            status_reason: standing.reason.into(),
+            status_since: standing.since.into(),
+            trial: lifecycle::trial(&row, now).map(Trial::from),
+            row,
+            viewer,
+        }
+    }
+}
+
+#[ComplexObject]
+impl Account {
+    /// What its tier grants.
+    async fn allocation(&self, context: &Context<'_>) -> Result<Allocation> {
+        let asked = Asked::of(context)?;
+        Ok(asked.platform.allocation().tier(self.row.tier).into())
+    }
+
+    /// The newest reading of every meter. A reading nobody has reported is null, never 0.
+    async fn metrics(&self, context: &Context<'_>) -> Result<ResourceMetrics> {
+        let asked = Asked::of(context)?;
+        let metrics = asked.platform.monitoring().metrics(&self.viewer, self.row.id).await;
+        let allocation = asked.platform.allocation().tier(self.row.tier);
+        Ok(ResourceMetrics::new(&metrics.map_err(|error| dress(&error, asked))?, &allocation))
+    }
+
+    /// What was used in the period so far, against what is allocated.
+    async fn usage(
+        &self,
+        context: &Context<'_>,
+        #[graphql(default_with = "UsagePeriod::Month", desc = "The present hour, day or month, in UTC.")]
+        period: UsagePeriod,
+    ) -> Result<UsageSummary> {
+        let asked = Asked::of(context)?;
+        let usage = asked.platform.monitoring().usage(&self.viewer, self.row.id, period.into()).await;
+        Ok(usage.map_err(|error| dress(&error, asked))?.into())
+    }
+
+    /// What was used of one resource, bucket by bucket, oldest first. Buckets in which nobody measured are left out.
+    async fn usage_history(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Of what.")] resource: Resource,
+        #[graphql(desc = "From the bucket that holds this instant.")] from: DateTime,
+        #[graphql(desc = "Until before this instant; now when left out.")] to: Option<DateTime>,
+        #[graphql(
+            default_with = "Resolution::Hour",
+            desc = "The length of a bucket. At most 3,000 buckets are given."
+        )]
+        resolution: Resolution,
+    ) -> Result<Vec<UsagePoint>> {
+        let asked = Asked::of(context)?;
+        let range = (from.0, to.map(|to| to.0));
+        let monitoring: monitoring::Monitoring<'_> = asked.platform.monitoring();
+        let points = monitoring.history(&self.viewer, self.row.id, resource.into(), range, resolution.into()).await;
+        Ok(points.map_err(|error| dress(&error, asked))?.into_iter().map(UsagePoint::from).collect())
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct AccountQuery;
+
+#[Object]
+impl AccountQuery {
+    /// The signed-in account.
+    async fn me(&self, context: &Context<'_>) -> Result<Account> {
+        let asked = Asked::of(context)?;
+        let row = asked.platform.users().me(&asked.context).await.map_err(|error| dress(&error, asked))?;
+        Ok(Account::new(row, asked.context.clone(), asked.platform.clock().now()))
+    }
+}

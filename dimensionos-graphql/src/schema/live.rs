@@ -1,0 +1,47 @@
+use std::time::Duration;
+
+use async_graphql::{Context, Result};
+use dimensionos_core::Error;
+use futures_util::{Stream, StreamExt};
+
+use crate::engine::Asked;
+use crate::error::dress;
+use crate::schema::monitoring::ResourceMetrics;
+
+/// The shortest interval of a subscription: ten values a second are as many as an eye follows.
+const MIN_INTERVAL_MS: i32 = 100;
+/// The longest: an hour.
+const MAX_INTERVAL_MS: i32 = 3_600_000;
+
+/// Everything that can be followed.
+#[derive(Debug)]
+pub struct Subscription;
+
+/// Everything that can be followed.
+#[async_graphql::Subscription]
+impl Subscription {
+    /// The signed-in account's metrics: now, and then on change, at most once per interval. A slow reader gets the
+    /// newest, never a backlog.
+    async fn usage(
+        &self,
+        context: &Context<'_>,
+        #[graphql(default = 1000, desc = "Milliseconds between two values, from 100 to 3,600,000.")] interval_ms: i32,
+    ) -> Result<impl Stream<Item = ResourceMetrics> + use<>> {
+        let asked = Asked::of(context)?;
+        let watched = async {
+            let account = asked.context.account()?.account;
+            let interval =
+                u64::try_from(interval_ms).ok().filter(|_| (MIN_INTERVAL_MS..=MAX_INTERVAL_MS).contains(&interval_ms));
+            let interval = interval.ok_or_else(|| Error::InvalidInput {
+                field: "intervalMs",
+                reason: format!("not from {MIN_INTERVAL_MS} to {MAX_INTERVAL_MS}"),
+            })?;
+            let row = asked.platform.users().account(&asked.context, account).await?;
+            let monitoring = asked.platform.monitoring();
+            let changes = monitoring.watch(&asked.context, account, Duration::from_millis(interval)).await?;
+            Ok((changes, asked.platform.allocation().tier(row.tier)))
+        };
+        let (changes, allocation) = watched.await.map_err(|error: Error| dress(&error, asked))?;
+        Ok(changes.map(move |metrics| ResourceMetrics::new(&metrics, &allocation)))
+    }
+}

@@ -1,0 +1,44 @@
+//! The GraphQL schema: a resolver parses its input, calls the platform once, and dresses the answer.
+
+mod account;
+mod agent;
+mod allocation;
+mod auth;
+mod live;
+mod monitoring;
+mod node;
+mod report;
+mod scalars;
+mod service;
+
+use async_graphql::{MergedObject, Schema, SchemaBuilder};
+
+pub(crate) use scalars::{DateTime, UInt53};
+
+/// Everything that can be asked.
+#[derive(Debug, MergedObject, Default)]
+pub struct Query(account::AccountQuery, allocation::AllocationQuery, node::NodeQuery, service::ServiceQuery);
+
+/// Everything that can be done.
+#[derive(Debug, MergedObject, Default)]
+pub struct Mutation(auth::AuthMutation, report::ReportMutation, agent::AgentMutation);
+
+/// The schema's type.
+pub type DimensionSchema = Schema<Query, Mutation, live::Subscription>;
+
+/// Begins the schema. Operations find the platform and who asks in their request's data.
+#[must_use]
+pub fn builder() -> SchemaBuilder<Query, Mutation, live::Subscription> {
+    Schema::build(Query::default(), Mutation::default(), live::Subscription)
+}
+
+/// The schema in the schema definition language.
+#[must_use]
+pub fn sdl() -> String {
+    builder().finish().sdl()
+}
+
+/// A resource as the schema names it.
+pub(crate) fn resource(resource: dimensionos_core::allocation::Resource) -> monitoring::Resource {
+    resource.into()
+}

@@ -1,0 +1,111 @@
+//! The server: accepts connections until it is told to stop, and then leaves nothing undone.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use dimensionos_core::{Error, Platform};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tower::Service;
+
+use crate::http::{App, router};
+
+/// How long a client may take to send a request's headers. Honest ones take milliseconds; one that dribbles them would
+/// hold its connection for ever.
+const HEADER_PATIENCE: Duration = Duration::from_secs(10);
+/// Bytes of a request's headers.
+const MAX_HEADER_BYTES: usize = 16 * 1024;
+/// Connections at once; past it new ones wait to be accepted. Each live one takes some 15 KB.
+const MAX_CONNECTIONS: usize = 16_384;
+/// How long what is in flight may take to finish once the server is told to stop.
+const STOP_PATIENCE: Duration = Duration::from_secs(10);
+/// What to wait after a failed accept: descriptors have run out, and come back as connections end.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves until `stop` is cancelled. Then it accepts nothing more, finishes what is in flight (ten seconds at most), and
+/// makes everything that was recorded durable.
+///
+/// # Errors
+/// Where what was recorded could not be made durable.
+pub async fn serve(app: App, listener: TcpListener, stop: CancellationToken) -> Result<(), Error> {
+    let platform = app.engine.platform().clone();
+    let (stopping, sockets) = (app.stopping.clone(), app.sockets.clone());
+    let connections = GracefulShutdown::new();
+    accept(&router(app), &listener, &connections, &stop).await;
+    drop(listener);
+    tracing::info!("stopping");
+    stopping.cancel();
+    sockets.close();
+    let in_flight = async { tokio::join!(connections.shutdown(), sockets.wait()) };
+    if tokio::time::timeout(STOP_PATIENCE, in_flight).await.is_err() {
+        tracing::warn!("some connections did not end in time and are cut off");
+    }
+    finish(&platform).await
+}
+
+async fn finish(platform: &Platform) -> Result<(), Error> {
+    platform.monitoring().flush().await
+}
+
+async fn accept(router: &Router, listener: &TcpListener, connections: &GracefulShutdown, stop: &CancellationToken) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let next = tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            next = one(listener, &places) => next,
+        };
+        match next {
+            Ok((stream, place)) => handle(stream, place, router.clone(), connections),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn one(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, place))
+}
+
+fn handle(stream: TcpStream, place: OwnedSemaphorePermit, router: Router, connections: &GracefulShutdown) {
+    // Answers are small and complete: waiting to fill a packet would only delay them.
+    let _ = stream.set_nodelay(true);
+    let service = TowerToHyperService::new(tower::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+        let mut router = router.clone();
+        async move {
+            let response = router.call(request.map(axum::body::Body::new)).await;
+            response.map_err(|never: Infallible| never)
+        }
+    }));
+    let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_PATIENCE).max_buf_size(MAX_HEADER_BYTES);
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    let connection = connections.watch(connection.into_owned());
+    tokio::spawn(async move {
+        // A client that broke off is no fault of ours, and its doings are not logged.
+        let _ = connection.await;
+        drop(place);
+    });
+}
+
+/// Where a listener listens, as a browser would have it.
+///
+/// # Errors
+/// Where the system does not say.
+pub fn address(listener: &TcpListener) -> io::Result<String> {
+    let address: SocketAddr = listener.local_addr()?;
+    Ok(format!("http://{address}"))
+}
