@@ -98,10 +98,9 @@ The demo account is metered live from this server's own process.
   account number  {account_number}
   password        {password}
 
-Sign in, and paste the accessToken you get into the next line:
+Sign in:
 
-  curl -s {address}/graphql -H 'content-type: application/json' -d '{{"query":"mutation {{ login(input: {{identity: {{accountNumber: \"{account_number}\"}}, password: \"{password}\"}}) {{ tokens {{ accessToken }} }} }}"}}'
-  TOKEN=...
+  TOKEN=$(curl -s {address}/graphql -H 'content-type: application/json' -d '{{"query":"mutation {{ login(input: {{identity: {{accountNumber: \"{account_number}\"}}, password: \"{password}\"}}) {{ tokens {{ accessToken }} }} }}"}}' | sed 's/.*"accessToken":"\([^"]*\)".*/\1/')
 
 Look at it, and watch it change:
 

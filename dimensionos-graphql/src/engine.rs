@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use async_graphql::parser::types::{ExecutableDocument, OperationType};
-use async_graphql::{Request, Response, Result, ServerError, Value, Variables};
+use async_graphql::{Request, Response, ServerError, Value, Variables};
 use dimensionos_core::{Context, Platform, RequestId, Timestamp};
 use futures_util::Stream;
 use futures_util::StreamExt;
-use serde::Deserialize;
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::error::{QUERY_TOO_COMPLEX, code, request_error};
 use crate::guard::{Limits, check_document, check_expansion};
@@ -25,7 +26,7 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    pub(crate) fn of<'a>(context: &async_graphql::Context<'a>) -> Result<&'a Self> {
+    pub(crate) fn of<'a>(context: &async_graphql::Context<'a>) -> async_graphql::Result<&'a Self> {
         context.data::<Self>()
     }
 }
@@ -82,21 +83,24 @@ impl Answer {
         Self { response: Response::from_errors(vec![error]), is_request_error: true }
     }
 
-    /// The answer in JSON: without `data` where nothing was executed.
-    pub(crate) fn to_json(&self) -> serde_json::Value {
-        let mut answer = serde_json::Map::new();
+    /// The errors alone, as a socket sends those of a request that was not executed.
+    pub(crate) fn errors(&self) -> &[ServerError] {
+        &self.response.errors
+    }
+}
+
+/// As clients read it: errors first, where they are seen, and no `data` where nothing was executed. Fields keep the
+/// order in which they were asked for.
+impl Serialize for Answer {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut answer = serializer.serialize_map(None)?;
         if !self.response.errors.is_empty() {
-            answer.insert("errors".to_owned(), self.errors());
+            answer.serialize_entry("errors", &self.response.errors)?;
         }
         if !self.is_request_error {
-            let data = serde_json::to_value(&self.response.data).unwrap_or_default();
-            answer.insert("data".to_owned(), data);
+            answer.serialize_entry("data", &self.response.data)?;
         }
-        serde_json::Value::Object(answer)
-    }
-
-    pub(crate) fn errors(&self) -> serde_json::Value {
-        serde_json::to_value(&self.response.errors).unwrap_or_default()
+        answer.end()
     }
 }
 

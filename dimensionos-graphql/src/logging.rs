@@ -8,8 +8,13 @@ use crate::config::Environment;
 /// Starts the log. `RUST_LOG` chooses what is in it; without it, everything from `info` on, and of libraries from
 /// `warn` on.
 pub(crate) fn start(environment: Environment) {
+    // In development a line a request would bury what the server says when it starts.
+    let requests = match environment {
+        Environment::Development => "warn",
+        Environment::Production => "info",
+    };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
-        EnvFilter::new("warn,dimensionos_core=info,dimensionos_store=info,dimensionos_graphql=info,request=info")
+        EnvFilter::new(format!("warn,dimensionos_core=info,dimensionos_graphql=info,request={requests}"))
     });
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A log that is running already is an embedding program's own, and stays.

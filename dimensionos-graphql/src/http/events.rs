@@ -35,7 +35,7 @@ fn respond(app: &App, results: impl Stream<Item = Answer> + Send + 'static, cont
     let watching = metrics.subscribed();
     let next = results.map(move |answer| {
         metrics.answered(&answer);
-        Event::default().event("next").data(answer.to_json().to_string())
+        Event::default().event("next").data(serde_json::to_string(&answer).unwrap_or_default())
     });
     let complete = futures_util::stream::iter([Event::default().event("complete").data("")]);
     let events = next.chain(complete).map(move |event| {

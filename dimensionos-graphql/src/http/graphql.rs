@@ -213,7 +213,7 @@ fn unavailable(app: &App, error: &dimensionos_core::Error, form: Form) -> Respon
 }
 
 fn write(status: StatusCode, answer: &Answer, form: Form, context: &Context) -> Response {
-    let body = serde_json::to_vec(&answer.to_json()).unwrap_or_default();
+    let body = serde_json::to_vec(answer).unwrap_or_default();
     let mut response = (status, body).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, form.content_type());
     name(&mut response, context);

@@ -1,8 +1,9 @@
 //! The messages of `graphql-transport-ws`.
 
+use async_graphql::ServerError;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::Operation;
+use crate::engine::{Answer, Operation};
 
 /// The name of the protocol, as clients ask for it.
 pub(super) const NAME: &str = "graphql-transport-ws";
@@ -39,11 +40,11 @@ pub(super) enum ServerMessage<'a> {
     ConnectionAck,
     Next {
         id: &'a str,
-        payload: serde_json::Value,
+        payload: &'a Answer,
     },
     Error {
         id: &'a str,
-        payload: serde_json::Value,
+        payload: &'a [ServerError],
     },
     Complete {
         id: &'a str,

@@ -189,7 +189,7 @@ impl Connection {
                     self.operations.remove(id);
                     return self.send(&ServerMessage::Error { id, payload: answer.errors() }).await;
                 }
-                self.send(&ServerMessage::Next { id, payload: answer.to_json() }).await
+                self.send(&ServerMessage::Next { id, payload: &answer }).await
             }
             Event::Done => {
                 self.operations.remove(id);
