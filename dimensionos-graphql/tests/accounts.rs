@@ -16,14 +16,6 @@ const REFRESH: &str = "mutation($token: String!) {
 const ME: &str =
     "{ me { id anonymousId tier status statusReason trial { daysLeft expired } allocation { cpuCores } } }";
 
-fn sha256(text: &str) -> String {
-    use std::process::{Command, Stdio};
-    // The system's own tool, so that this is no copy of the code under test.
-    let mut child = Command::new("sha256sum").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    std::io::Write::write_all(&mut child.stdin.take().unwrap(), text.as_bytes()).unwrap();
-    harness::read_all(child.stdout.take().unwrap())[..64].to_owned()
-}
-
 #[tokio::test]
 async fn an_address_and_its_digest_open_the_same_account() {
     let home = Home::new();
@@ -33,7 +25,7 @@ async fn an_address_and_its_digest_open_the_same_account() {
     let me = ada.client.data(ME, Value::Null).await["me"].clone();
     assert_eq!((&me["tier"], &me["status"], &me["statusReason"]), (&json!("FREE"), &json!("ACTIVE"), &json!("NONE")));
     assert_eq!((&me["trial"]["daysLeft"], &me["allocation"]["cpuCores"]), (&json!(30), &json!(1.0)));
-    let digest = sha256("ada@example.org");
+    let digest = harness::sha256("ada@example.org");
     for identity in [json!({ "email": "ada@EXAMPLE.org" }), json!({ "emailDigest": digest })] {
         let data = client.data(LOGIN, json!({ "identity": identity, "password": PASSWORD })).await;
         assert_eq!(data["login"]["account"]["id"], me["id"]);

@@ -37,9 +37,13 @@ enum Form {
 
 impl Form {
     fn of(headers: &HeaderMap) -> Option<Self> {
-        let Some(accept) = headers.get(header::ACCEPT) else { return Some(Self::Json) };
-        let types = accept.to_str().ok()?.split(',').map(|one| one.split(';').next().unwrap_or_default().trim());
-        types.into_iter().find_map(|media_type| match media_type {
+        if !headers.contains_key(header::ACCEPT) {
+            return Some(Self::Json);
+        }
+        // A list may come in several headers, and media types are the same in any case of letters.
+        let lists = headers.get_all(header::ACCEPT).iter().filter_map(|list| list.to_str().ok());
+        let mut types = lists.flat_map(|list| list.split(',')).map(|one| one.split(';').next().unwrap_or_default());
+        types.find_map(|media_type| match media_type.trim().to_ascii_lowercase().as_str() {
             "application/graphql-response+json" => Some(Self::GraphqlResponse),
             "application/json" | "application/*" | "*/*" => Some(Self::Json),
             "text/event-stream" => Some(Self::Events),

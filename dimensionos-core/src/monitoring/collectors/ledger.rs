@@ -22,6 +22,8 @@ struct Entry {
     counted: u64,
     /// The same of children that went after its last reading, and that its next one will hold.
     awaited: u64,
+    /// Its children's figure of the last reading at which those in `awaited` still lived.
+    reaped_earlier: u64,
 }
 
 impl Entry {
@@ -33,6 +35,14 @@ impl Entry {
         let counted = self.counted.saturating_add(self.awaited);
         self.counted = counted.min(stat.reaped.saturating_sub(self.reaped_before));
         self.awaited = 0;
+    }
+
+    /// Ends its readings: it is gone, and was read last before or after it waited for those in `awaited`. They lived
+    /// at the reading before, so they are in no more of its children's figure than that has grown by since.
+    fn close(&mut self) {
+        let known = self.awaited.min(self.stat.reaped.saturating_sub(self.reaped_earlier));
+        self.counted = self.counted.saturating_add(known);
+        self.awaited = self.awaited.saturating_sub(known);
     }
 
     /// What it has used itself, and what children have used that were never read.
@@ -59,7 +69,15 @@ impl Ledger {
     /// Takes up a process: all that it used where `from_birth`, else what it uses from now on.
     pub(super) fn meet(&mut self, pid: u32, stat: ProcessStat, from_birth: bool) {
         let (own_before, reaped_before) = if from_birth { (0, 0) } else { (stat.own, stat.reaped) };
-        self.entries.push(Entry { pid, stat, own_before, reaped_before, counted: 0, awaited: 0 });
+        self.entries.push(Entry {
+            pid,
+            stat,
+            own_before,
+            reaped_before,
+            counted: 0,
+            awaited: 0,
+            reaped_earlier: stat.reaped,
+        });
     }
 
     /// Reads every process anew, in the order of the entries, and settles those that are gone.
@@ -71,6 +89,9 @@ impl Ledger {
         let mut failure = None;
         let mut gone = Vec::new();
         for (place, entry) in self.entries.iter_mut().enumerate() {
+            if entry.awaited == 0 {
+                entry.reaped_earlier = entry.stat.reaped;
+            }
             match read(entry.pid) {
                 // Another start means another process under the same id.
                 Ok(Some(stat)) if stat.started == entry.stat.started => entry.update(stat),
@@ -80,7 +101,8 @@ impl Ledger {
         }
         // Children first, so that what a grandchild bequeaths has reached its parent when the parent goes itself.
         for place in gone.into_iter().rev() {
-            let entry = self.entries.remove(place);
+            let mut entry = self.entries.remove(place);
+            entry.close();
             self.settle(&entry, &mut read);
         }
         failure.map_or(Ok(()), Err)
@@ -158,6 +180,22 @@ mod tests {
             ledger.meet(pid, stat, true);
         }
         (kernel, ledger)
+    }
+
+    #[test]
+    fn a_parent_that_ends_right_after_its_child_leaves_nothing_counted_twice() {
+        let (mut kernel, mut ledger) = tree(&[(ROOT, 1, 5), (CHILD, ROOT, 40)]);
+        assert_eq!(kernel.refresh(&mut ledger), 45);
+        kernel.reap(CHILD);
+        // The root is read once, with its child's time in it, and is gone when it is read again.
+        let mut reads_of_root = 0;
+        let read = |pid| {
+            reads_of_root += u32::from(pid == ROOT);
+            Ok::<_, ()>(kernel.0.get(&pid).copied().filter(|_| reads_of_root <= 1))
+        };
+        ledger.refresh(read).unwrap();
+        kernel.reap(ROOT);
+        assert_eq!(kernel.refresh(&mut ledger), 45);
     }
 
     #[test]

@@ -172,19 +172,3 @@ fn the_mark_of_another_process_counts_for_nothing() {
 fn a_process_that_is_not_there_is_refused() {
     assert!(matches!(ProcessTree::new(u32::MAX), Err(CollectError::NotThere { .. })));
 }
-
-#[test]
-#[ignore = "a measurement"]
-fn cost_of_a_poll() {
-    let mut child = shell("sleep 5 & sleep 5 & sleep 5 & sleep 5 & wait");
-    sleep(POLL);
-    let mut tree = ProcessTree::new(child.id()).unwrap();
-    let before = kernel::process(std::process::id()).unwrap().unwrap().own;
-    for _ in 0..20_000 {
-        tree.poll();
-    }
-    let after = kernel::process(std::process::id()).unwrap().unwrap().own;
-    println!("{} us for 20,000 polls of five processes", kernel::microseconds(after - before));
-    child.kill().unwrap();
-    child.wait().unwrap();
-}

@@ -1,0 +1,656 @@
+//! Live operations from outside: `graphql-transport-ws` over a WebSocket, and server-sent events.
+#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
+
+mod harness;
+
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use harness::{Client, Home, REPORT, Server};
+use serde_json::{Value, json};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::{Instant, timeout};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+/// Longer than anything that is waited for takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// The contract gives a second; a busy machine may take some more.
+const ABOUT_A_SECOND: Duration = Duration::from_secs(3);
+const USAGE: &str = "subscription { usage(intervalMs: 100) { ram { megabytesUsed } } }";
+const TIERS: &str = "{ tiers { tier } }";
+/// Overflows the parser's stack where it is parsed.
+fn nested() -> String {
+    format!("{{ tiers(a: {}1{}) {{ tier }} }}", "[".repeat(1_500), "]".repeat(1_500))
+}
+
+/// A client of one WebSocket.
+struct Socket<S = MaybeTlsStream<TcpStream>>(WebSocketStream<S>);
+
+fn handshake(server: &Server, headers: &[(&'static str, &str)]) -> Request {
+    let url = server.url("/graphql").replacen("http", "ws", 1);
+    let mut request = url.into_client_request().unwrap();
+    for (name, value) in headers {
+        request.headers_mut().insert(*name, value.parse().unwrap());
+    }
+    request
+}
+
+const PROTOCOL: (&str, &str) = ("sec-websocket-protocol", "graphql-transport-ws");
+
+impl Socket {
+    async fn open(server: &Server) -> Self {
+        Self(tokio_tungstenite::connect_async(handshake(server, &[PROTOCOL])).await.unwrap().0)
+    }
+
+    /// One whose `connection_init` has been acknowledged.
+    async fn of(server: &Server, token: Option<&str>) -> Self {
+        let mut socket = Self::open(server).await;
+        socket.init(token).await;
+        socket
+    }
+}
+
+impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Socket<S> {
+    async fn init(&mut self, token: Option<&str>) {
+        let payload = token.map(|token| json!({ "authorization": format!("Bearer {token}") }));
+        self.say(&payload.map_or(json!({ "type": "connection_init" }), |payload| {
+            json!({ "type": "connection_init", "payload": payload })
+        }))
+        .await;
+        assert_eq!(self.hear().await, json!({ "type": "connection_ack" }));
+    }
+
+    async fn say(&mut self, message: &Value) {
+        self.0.send(Message::text(message.to_string())).await.unwrap();
+    }
+
+    async fn start(&mut self, id: &str, query: &str) {
+        self.say(&json!({ "id": id, "type": "subscribe", "payload": { "query": query } })).await;
+    }
+
+    /// The next message, which is no close.
+    async fn hear(&mut self) -> Value {
+        loop {
+            match timeout(PATIENCE, self.0.next()).await.expect("a message in time") {
+                Some(Ok(Message::Text(text))) => return serde_json::from_str(&text).unwrap(),
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                other => panic!("no message but {other:?}"),
+            }
+        }
+    }
+
+    /// What the next value says is in use.
+    async fn usage(&mut self) -> Value {
+        let message = self.hear().await;
+        assert_eq!(message["type"], "next", "{message}");
+        message["payload"]["data"]["usage"]["ram"]["megabytesUsed"].clone()
+    }
+
+    /// The extensions of an operation's one error, whether it fails before its first value or in its place.
+    async fn refusal(&mut self, id: &str, query: &str) -> Value {
+        self.start(id, query).await;
+        let message = self.hear().await;
+        assert_eq!(message["id"], id, "{message}");
+        let errors = match message["type"].as_str().unwrap() {
+            "error" => message["payload"].clone(),
+            "next" => {
+                assert_eq!(self.hear().await, json!({ "id": id, "type": "complete" }));
+                message["payload"]["errors"].clone()
+            }
+            other => panic!("{other}"),
+        };
+        errors[0]["extensions"].clone()
+    }
+
+    /// The code with which the server closes, whatever it says before.
+    async fn closed(&mut self, patience: Duration) -> u16 {
+        let closing = async {
+            loop {
+                match self.0.next().await {
+                    Some(Ok(Message::Close(Some(frame)))) => return u16::from(frame.code),
+                    Some(Ok(Message::Close(None)) | Err(_)) | None => return 1006,
+                    Some(Ok(_)) => {}
+                }
+            }
+        };
+        timeout(patience, closing).await.expect("the server closes the socket in time")
+    }
+
+    /// Asks for a pong, which has to be the very next message: nothing else was under way.
+    async fn assert_quiet(&mut self) {
+        let payload = json!({ "at": [1, "two"] });
+        self.say(&json!({ "type": "ping", "payload": payload })).await;
+        assert_eq!(self.hear().await, json!({ "type": "pong", "payload": payload }));
+    }
+}
+
+/// Who reports what accounts use.
+struct Agent {
+    client: Client,
+    sequence: u64,
+}
+
+impl Agent {
+    fn of(home: &Home, server: &Server) -> Self {
+        let token = home.print(&["agent", "create", "--name", "a"]);
+        Self { client: server.client().with_token(&token), sequence: 0 }
+    }
+
+    async fn report(&mut self, account: &str, megabytes: u64) {
+        self.sequence += 1;
+        let sample = json!({ "account": account, "ramBytes": megabytes << 20 });
+        let input = json!({ "sequence": self.sequence, "samples": [sample] });
+        self.client.data(REPORT, json!({ "input": input })).await;
+    }
+}
+
+/// A response of server-sent events, read one by one.
+struct Events {
+    response: reqwest::Response,
+    unread: String,
+}
+
+impl Events {
+    async fn of(client: &Client, query: &str) -> Self {
+        let request = client.http.post(format!("{}/graphql", client.address)).header("content-type", "application/json");
+        let request = request.body(json!({ "query": query }).to_string());
+        Self::to(client, request).await
+    }
+
+    async fn to(client: &Client, mut request: reqwest::RequestBuilder) -> Self {
+        if let Some(token) = &client.token {
+            request = request.bearer_auth(token);
+        }
+        let response = request.header("accept", "text/event-stream").send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        let kind = response.headers()["content-type"].to_str().unwrap();
+        assert!(kind.starts_with("text/event-stream"), "{kind}");
+        assert!(response.headers().contains_key("x-request-id"));
+        Self { response, unread: String::new() }
+    }
+
+    /// The next event's name and data; none at the end.
+    async fn next(&mut self) -> Option<(String, Value)> {
+        loop {
+            if let Some((event, rest)) = self.unread.split_once("\n\n") {
+                let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+                let data = field("data:").filter(|data| !data.is_empty());
+                let read = field("event:")
+                    .map(|event| (event.to_owned(), data.map_or(Value::Null, |data| serde_json::from_str(data).unwrap())));
+                self.unread = rest.to_owned();
+                match read {
+                    Some(read) => return Some(read),
+                    // A comment, which keeps the connection alive.
+                    None => continue,
+                }
+            }
+            let chunk = timeout(PATIENCE, self.response.chunk()).await.expect("an event in time").unwrap()?;
+            self.unread += std::str::from_utf8(&chunk).unwrap();
+        }
+    }
+
+    async fn result(&mut self) -> Value {
+        let (event, data) = self.next().await.expect("an event");
+        assert_eq!(event, "next", "{data}");
+        data
+    }
+
+    async fn assert_complete(&mut self) {
+        assert_eq!(self.next().await, Some(("complete".to_owned(), Value::Null)));
+        assert_eq!(self.next().await, None);
+    }
+}
+
+#[tokio::test]
+async fn a_watched_account_gives_its_reading_at_once_and_then_on_change() {
+    let home = Home::new();
+    let server = home.serve();
+    let ada = server.client().register("ada@example.org").await;
+    let mut agent = Agent::of(&home, &server);
+    let mut socket = Socket::of(&server, Some(&ada.access)).await;
+    socket.start("1", USAGE).await;
+    assert_eq!(socket.usage().await, Value::Null);
+    for megabytes in [5, 7] {
+        agent.report(&ada.id, megabytes).await;
+        assert_eq!(socket.usage().await, json!(megabytes as f64));
+    }
+    // Nothing changes, so nothing is said; nor does another account's usage.
+    let bob = server.client().register("bob@example.org").await;
+    agent.report(&bob.id, 9).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    socket.assert_quiet().await;
+}
+
+#[tokio::test]
+async fn quick_changes_become_one_value_an_interval_and_the_last_is_the_newest() {
+    let home = Home::new();
+    let server = home.serve();
+    let ada = server.client().register("ada@example.org").await;
+    let mut agent = Agent::of(&home, &server);
+    let mut socket = Socket::of(&server, Some(&ada.access)).await;
+    let started = Instant::now();
+    socket.start("1", "subscription { usage(intervalMs: 1000) { ram { megabytesUsed } } }").await;
+    assert_eq!(socket.usage().await, Value::Null);
+    for megabytes in 1..=20 {
+        agent.report(&ada.id, megabytes).await;
+    }
+    let mut values = 1;
+    while socket.usage().await != json!(20.0) {
+        values += 1;
+    }
+    // One for each interval that has begun, and a little for a machine that was busy in between.
+    assert!(values <= started.elapsed().as_secs() + 2, "{values} values in {:?}", started.elapsed());
+    socket.assert_quiet().await;
+}
+
+#[tokio::test]
+async fn a_query_on_a_socket_gives_one_answer_and_ends() {
+    let home = Home::new();
+    let server = home.serve();
+    let mut socket = Socket::of(&server, None).await;
+    for _ in 0..2 {
+        socket.start("q", TIERS).await;
+        let message = socket.hear().await;
+        assert_eq!((&message["type"], &message["id"]), (&json!("next"), &json!("q")), "{message}");
+        assert_eq!(message["payload"]["data"]["tiers"][3]["tier"], "ENTERPRISE", "{message}");
+        assert_eq!(socket.hear().await, json!({ "id": "q", "type": "complete" }));
+        socket.assert_quiet().await;
+    }
+    let ada = server.client().register("ada@example.org").await;
+    let mut socket = Socket::of(&server, Some(&ada.access)).await;
+    socket.start("q", "{ me { id } }").await;
+    assert_eq!(socket.hear().await["payload"]["data"]["me"]["id"], json!(ada.id));
+    assert_eq!(socket.hear().await["type"], "complete");
+    // What is done over a socket is done.
+    socket.start("m", "mutation { logout }").await;
+    assert_eq!(socket.hear().await["payload"]["data"]["logout"], true);
+    assert_eq!(ada.client.code("{ me { id } }", Value::Null).await, "TOKEN_INVALID");
+}
+
+#[tokio::test]
+async fn nobody_watches_without_a_token() {
+    let home = Home::new();
+    let server = home.serve();
+    let mut socket = Socket::of(&server, None).await;
+    assert_eq!(socket.refusal("1", USAGE).await["code"], "UNAUTHENTICATED");
+    socket.assert_quiet().await;
+    let agent = home.print(&["agent", "create", "--name", "a"]);
+    let mut socket = Socket::of(&server, Some(&agent)).await;
+    let code = socket.refusal("1", USAGE).await["code"].clone();
+    assert!(code == "FORBIDDEN" || code == "UNAUTHENTICATED", "{code}");
+}
+
+#[tokio::test]
+async fn a_token_that_does_not_hold_opens_no_socket() {
+    let home = Home::new();
+    let server = home.serve();
+    let gone = server.client().register("ada@example.org").await;
+    gone.client.data("mutation { logout }", Value::Null).await;
+    let other_home = Home::new();
+    let other = other_home.serve().client().register("ada@example.org").await;
+    let bearer = |token: &str| json!({ "authorization": format!("Bearer {token}") });
+    for payload in [
+        bearer("nonsense"),
+        bearer(""),
+        bearer(&gone.access),
+        bearer(&other.access),
+        json!({ "authorization": gone.access }),
+        json!({ "authorization": 5 }),
+        json!({ "authorization": null }),
+    ] {
+        let mut socket = Socket::open(&server).await;
+        socket.say(&json!({ "type": "connection_init", "payload": payload })).await;
+        assert_eq!(socket.closed(PATIENCE).await, 4403, "{payload}");
+    }
+    let mut socket = Socket::open(&server).await;
+    socket.say(&json!({ "type": "connection_init", "payload": [] })).await;
+    assert_eq!(socket.closed(PATIENCE).await, 4400);
+}
+
+#[tokio::test]
+async fn messages_out_of_turn_close_the_socket_with_the_protocols_codes() {
+    let home = Home::new();
+    let server = home.serve();
+    let ada = server.client().register("ada@example.org").await;
+    let mut early = Socket::open(&server).await;
+    early.start("1", TIERS).await;
+    assert_eq!(early.closed(PATIENCE).await, 4401);
+    let mut twice = Socket::of(&server, None).await;
+    twice.say(&json!({ "type": "connection_init" })).await;
+    assert_eq!(twice.closed(PATIENCE).await, 4429);
+    let mut duplicate = Socket::of(&server, Some(&ada.access)).await;
+    duplicate.start("1", USAGE).await;
+    duplicate.usage().await;
+    duplicate.start("1", TIERS).await;
+    assert_eq!(duplicate.closed(PATIENCE).await, 4409);
+}
+
+#[tokio::test]
+async fn a_message_that_means_nothing_closes_the_socket() {
+    let home = Home::new();
+    let server = home.serve();
+    let deep = format!("{{\"type\": \"ping\", \"payload\": {}1{}}}", "[".repeat(50_000), "]".repeat(50_000));
+    for nonsense in [
+        "",
+        "nonsense",
+        "[]",
+        "{}",
+        "{\"type\": \"nonsense\"}",
+        "{\"type\": \"next\", \"id\": \"1\", \"payload\": {}}",
+        "{\"type\": \"subscribe\", \"payload\": {\"query\": \"{ tiers { tier } }\"}}",
+        "{\"type\": \"subscribe\", \"id\": 5, \"payload\": {\"query\": \"{ tiers { tier } }\"}}",
+        "{\"type\": \"subscribe\", \"id\": \"1\"}",
+        "{\"type\": \"subscribe\", \"id\": \"1\", \"payload\": {}}",
+        "{\"type\": \"complete\"}",
+        &deep,
+    ] {
+        let mut socket = Socket::of(&server, None).await;
+        socket.0.send(Message::text(nonsense)).await.unwrap();
+        assert_eq!(socket.closed(PATIENCE).await, 4400, "{nonsense:.80}");
+    }
+    let mut socket = Socket::of(&server, None).await;
+    socket.0.send(Message::binary(json!({ "type": "ping" }).to_string().into_bytes())).await.unwrap();
+    assert_eq!(socket.closed(PATIENCE).await, 4400);
+    // Larger than is read; which code it gets is the library's.
+    let mut socket = Socket::of(&server, None).await;
+    let _ = socket.0.send(Message::text(" ".repeat(2_000_000))).await;
+    socket.closed(PATIENCE).await;
+    Socket::of(&server, None).await.assert_quiet().await;
+}
+
+#[tokio::test]
+async fn a_socket_without_the_subprotocol_is_closed() {
+    let home = Home::new();
+    let server = home.serve();
+    let (stream, response) = tokio_tungstenite::connect_async(handshake(&server, &[])).await.unwrap();
+    assert!(!response.headers().contains_key("sec-websocket-protocol"));
+    assert_eq!(Socket(stream).closed(PATIENCE).await, 4406);
+}
+
+#[tokio::test]
+async fn a_socket_that_does_not_say_who_it_is_is_closed() {
+    let home = Home::new();
+    let server = home.serve();
+    let mut socket = Socket::open(&server).await;
+    let started = Instant::now();
+    // Talking of something else wins no time.
+    socket.assert_quiet().await;
+    assert_eq!(socket.closed(2 * PATIENCE).await, 4408);
+    assert!(started.elapsed() > Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn nothing_follows_a_complete_and_its_id_can_be_used_again() {
+    let home = Home::new();
+    let server = home.serve();
+    let ada = server.client().register("ada@example.org").await;
+    let mut agent = Agent::of(&home, &server);
+    let mut socket = Socket::of(&server, Some(&ada.access)).await;
+    for megabytes in 1..=3 {
+        socket.start("1", USAGE).await;
+        socket.usage().await;
+        socket.say(&json!({ "id": "1", "type": "complete" })).await;
+        // Completing what is not there is no fault.
+        socket.say(&json!({ "id": "2", "type": "complete" })).await;
+        socket.assert_quiet().await;
+        agent.report(&ada.id, megabytes).await;
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        socket.assert_quiet().await;
+    }
+    socket.start("1", USAGE).await;
+    assert_eq!(socket.usage().await, json!(3.0));
+}
+
+#[tokio::test]
+async fn a_ping_gets_its_payload_back() {
+    let home = Home::new();
+    let server = home.serve();
+    let mut socket = Socket::of(&server, None).await;
+    socket.assert_quiet().await;
+    socket.say(&json!({ "type": "ping" })).await;
+    assert_eq!(socket.hear().await, json!({ "type": "pong" }));
+    socket.say(&json!({ "type": "pong", "payload": { "a": 1 } })).await;
+    socket.assert_quiet().await;
+}
+
+#[tokio::test]
+async fn an_operation_that_is_not_executed_ends_with_its_error() {
+    let home = Home::new();
+    let server = home.serve();
+    let mut socket = Socket::of(&server, None).await;
+    for (query, code) in [
+        ("{", "INVALID_INPUT"),
+        ("{ nonsense other }", "INVALID_INPUT"),
+        ("subscription { nonsense }", "INVALID_INPUT"),
+        ("query A { tiers { tier } } query B { tiers { tier } }", "INVALID_INPUT"),
+        ("fragment F on Query { tiers { tier } }", "INVALID_INPUT"),
+        (&nested(), "QUERY_TOO_COMPLEX"),
+        (&"tiers ".repeat(9_000), "QUERY_TOO_COMPLEX"),
+    ] {
+        socket.start("1", query).await;
+        let message = socket.hear().await;
+        assert_eq!((&message["type"], &message["id"]), (&json!("error"), &json!("1")), "{message}");
+        for error in message["payload"].as_array().unwrap() {
+            assert_eq!(error["extensions"]["code"], code, "{message}");
+        }
+        socket.assert_quiet().await;
+    }
+}
+
+#[tokio::test]
+async fn a_subscription_follows_one_thing() {
+    let home = Home::new();
+    let server = home.serve();
+    let ada = server.client().register("ada@example.org").await;
+    let mut socket = Socket::of(&server, Some(&ada.access)).await;
+    for query in [
+        "subscription { usage { at } a: usage { at } }",
+        "subscription { usage { at } ...F } fragment F on Subscription { a: usage { at } }",
+    ] {
+        socket.start("1", query).await;
+        let message = socket.hear().await;
+        assert_eq!(message["type"], "error", "{message}");
+        assert_eq!(message["payload"][0]["extensions"]["code"], "INVALID_INPUT", "{message}");
+        socket.assert_quiet().await;
+    }
+}
+
+#[tokio::test]
+async fn a_hostile_document_on_a_socket_costs_nobody_else_anything() {
+    let home = Home::new();
+    let server = home.serve();
+    let doubling: String = (0..35).map(|n| format!(" fragment F{n} on Query {{ ...F{0} ...F{0} }}", n + 1)).collect();
+    let mut bystander = Socket::of(&server, None).await;
+    for document in [
+        nested(),
+        format!("{{ ...F0 }}{doubling} fragment F35 on Query {{ __typename }}"),
+        format!("{{ ...F0 }}{doubling} fragment F35 on Query {{ ...Missing }}"),
+        format!("subscription {{ usage(a: [\"\"\"\" {}1{}]) {{ at }} }}", "[".repeat(1_500), "]".repeat(1_500)),
+    ] {
+        let mut socket = Socket::of(&server, None).await;
+        assert_eq!(socket.refusal("1", &document).await["code"], "QUERY_TOO_COMPLEX", "{document:.80}");
+        socket.assert_quiet().await;
+        bystander.assert_quiet().await;
+        server.client().data(TIERS, Value::Null).await;
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_opens_no_socket() {
+    let home = Home::new().with("ALLOWED_ORIGINS", "https://app.example");
+    let server = home.serve();
+    for foreign in ["https://evil.example", "null", "https://app.example.evil.example"] {
+        let refused = tokio_tungstenite::connect_async(handshake(&server, &[PROTOCOL, ("origin", foreign)])).await;
+        let Err(Error::Http(response)) = refused else { panic!("{foreign}: {refused:?}") };
+        assert_eq!(response.status(), 403, "{foreign}");
+    }
+    for own in ["https://app.example", &server.address] {
+        let opened = tokio_tungstenite::connect_async(handshake(&server, &[PROTOCOL, ("origin", own)])).await;
+        Socket(opened.unwrap().0).init(None).await;
+    }
+}
+
+#[tokio::test]
+async fn signing_out_closes_the_sockets_of_that_session_alone() {
+    let home = Home::new();
+    let server = home.serve();
+    let ada = server.client().register("ada@example.org").await;
+    let bob = server.client().register("bob@example.org").await;
+    let mut watching = Socket::of(&server, Some(&ada.access)).await;
+    watching.start("1", USAGE).await;
+    watching.usage().await;
+    let mut idle = Socket::of(&server, Some(&ada.access)).await;
+    let mut other = Socket::of(&server, Some(&bob.access)).await;
+    ada.client.data("mutation { logout }", Value::Null).await;
+    let (watching, idle) = tokio::join!(watching.closed(ABOUT_A_SECOND), idle.closed(ABOUT_A_SECOND));
+    assert_eq!((watching, idle), (4403, 4403));
+    other.start("1", USAGE).await;
+    assert_eq!(other.usage().await, Value::Null);
+}
+
+#[tokio::test]
+async fn a_server_that_is_told_to_stop_says_so_to_everybody_and_leaves() {
+    let home = Home::new();
+    let server = home.serve();
+    let ada = server.client().register("ada@example.org").await;
+    let mut watching = Socket::of(&server, Some(&ada.access)).await;
+    watching.start("1", USAGE).await;
+    watching.usage().await;
+    let mut silent = Socket::open(&server).await;
+    let mut events = Events::of(&ada.client, USAGE).await;
+    events.result().await;
+    let stopped = tokio::task::spawn_blocking(move || server.stop());
+    let (watching, silent) = tokio::join!(watching.closed(PATIENCE), silent.closed(PATIENCE));
+    assert_eq!((watching, silent), (1001, 1001));
+    events.assert_complete().await;
+    assert_eq!(timeout(PATIENCE, stopped).await.unwrap().unwrap(), Some(0));
+}
+
+#[tokio::test]
+async fn an_interval_out_of_range_is_refused_by_name() {
+    let home = Home::new();
+    let server = home.serve();
+    let ada = server.client().register("ada@example.org").await;
+    let mut socket = Socket::of(&server, Some(&ada.access)).await;
+    for interval in [-1, 0, 99, 3_600_001] {
+        let refusal = socket.refusal("1", &format!("subscription {{ usage(intervalMs: {interval}) {{ at }} }}")).await;
+        assert_eq!((&refusal["code"], &refusal["field"]), (&json!("INVALID_INPUT"), &json!("intervalMs")), "{interval}");
+    }
+    for interval in [100, 3_600_000] {
+        let id = interval.to_string();
+        socket.start(&id, &format!("subscription {{ usage(intervalMs: {interval}) {{ at }} }}")).await;
+        assert_eq!(socket.hear().await["type"], "next");
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_stops_reading_costs_the_others_nothing_and_is_dropped() {
+    let home = Home::new();
+    let server = home.serve();
+    let ada = server.client().register("ada@example.org").await;
+    let mut agent = Agent::of(&home, &server);
+    // It takes in little, asks for much, and never reads.
+    let stuck = TcpSocket::new_v4().unwrap();
+    stuck.set_recv_buffer_size(4096).unwrap();
+    let address = server.address.strip_prefix("http://").unwrap().parse().unwrap();
+    let stuck = stuck.connect(address).await.unwrap();
+    let (stuck, _) = tokio_tungstenite::client_async(handshake(&server, &[PROTOCOL]), stuck).await.unwrap();
+    let mut stuck = Socket(stuck);
+    stuck.init(Some(&ada.access)).await;
+    stuck.start("usage", USAGE).await;
+    let aliases: String = (0..1_900).map(|n| format!("a{n}:tier ")).collect();
+    for query in 0..60 {
+        stuck.start(&query.to_string(), &format!("{{ tiers {{ {aliases} }} }}")).await;
+    }
+    let mut reading = Socket::of(&server, Some(&ada.access)).await;
+    reading.start("1", USAGE).await;
+    reading.usage().await;
+    let reports = async {
+        for megabytes in 1..=200 {
+            agent.report(&ada.id, megabytes).await;
+        }
+    };
+    let values = async {
+        let mut values = 0;
+        while reading.usage().await != json!(200.0) {
+            values += 1;
+        }
+        values
+    };
+    let ((), values) = tokio::join!(reports, values);
+    assert!(values > 1, "{values}");
+    let still_open = async {
+        loop {
+            let metrics = server.client().http.get(server.url("/metrics")).send().await.unwrap().text().await.unwrap();
+            if metrics.lines().any(|line| line == "dimensionos_streams 1") {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    timeout(Duration::from_secs(45), still_open).await.expect("the reader that is stuck is dropped");
+    reading.assert_quiet().await;
+}
+
+#[tokio::test]
+async fn events_follow_an_account_as_a_socket_does() {
+    let home = Home::new();
+    let server = home.serve();
+    let ada = server.client().register("ada@example.org").await;
+    let mut agent = Agent::of(&home, &server);
+    let by_get = "/graphql?query=subscription%7Busage(intervalMs:100)%7Bram%7BmegabytesUsed%7D%7D%7D";
+    let get = ada.client.http.get(server.url(by_get));
+    let mut streams = [Events::of(&ada.client, USAGE).await, Events::to(&ada.client, get).await];
+    for events in &mut streams {
+        assert_eq!(events.result().await["data"]["usage"]["ram"]["megabytesUsed"], Value::Null);
+    }
+    for megabytes in [5, 7] {
+        agent.report(&ada.id, megabytes).await;
+        for events in &mut streams {
+            assert_eq!(events.result().await["data"]["usage"]["ram"]["megabytesUsed"], json!(megabytes as f64));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_query_by_events_gives_one_answer_and_completes() {
+    let home = Home::new();
+    let server = home.serve();
+    let client = server.client();
+    // A token that is refused does not get in the way of what is public.
+    for client in [client.clone(), client.with_token("nonsense")] {
+        let mut events = Events::of(&client, TIERS).await;
+        assert_eq!(events.result().await["data"]["tiers"][0]["tier"], "FREE");
+        events.assert_complete().await;
+    }
+    for (client, query, code) in [
+        (client.clone(), USAGE, "UNAUTHENTICATED"),
+        (client.with_token("nonsense"), USAGE, "TOKEN_INVALID"),
+        (client.clone(), "{ nonsense }", "INVALID_INPUT"),
+        (client.clone(), "{", "INVALID_INPUT"),
+        (client.clone(), &nested(), "QUERY_TOO_COMPLEX"),
+    ] {
+        let mut events = Events::of(&client, query).await;
+        assert_eq!(events.result().await["errors"][0]["extensions"]["code"], code, "{query:.80}");
+        events.assert_complete().await;
+    }
+    server.client().data(TIERS, Value::Null).await;
+}
+
+#[tokio::test]
+async fn signing_out_ends_the_events_of_that_session() {
+    let home = Home::new();
+    let server = home.serve();
+    let ada = server.client().register("ada@example.org").await;
+    let mut events = Events::of(&ada.client, USAGE).await;
+    events.result().await;
+    ada.client.data("mutation { logout }", Value::Null).await;
+    let ended = async {
+        assert_eq!(events.result().await["errors"][0]["extensions"]["code"], "TOKEN_INVALID");
+        events.assert_complete().await;
+    };
+    timeout(ABOUT_A_SECOND, ended).await.expect("the stream ends in time");
+}
