@@ -107,3 +107,60 @@ pub fn allows_sign_in(standing: Standing) -> Result<(), Error> {
         ServiceStatus::Active | ServiceStatus::ReadOnly | ServiceStatus::Suspended => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::context::Principal;
+    use crate::id::{AccessKeyId, SessionId};
+    use crate::payment::StatusReason;
+    use crate::time::Timestamp;
+
+    const OWN: AccountId = AccountId::from_bits(1);
+    const OTHER: AccountId = AccountId::from_bits(2);
+
+    fn account(id: AccountId, status: ServiceStatus) -> Target {
+        Target::Account(id, Standing { status, reason: StatusReason::None, since: Timestamp::EPOCH })
+    }
+
+    fn owner() -> Caller {
+        let expires_at = Timestamp::EPOCH;
+        Caller::Account(Principal { account: OWN, session: SessionId::from_bits(3), epoch: 0, expires_at })
+    }
+
+    /// Every caller, action and target, and what is decided; the table beside this file is the decision under review.
+    #[test]
+    fn the_table_of_who_may_do_what_is_the_reviewed_one() {
+        use std::fmt::Write;
+        let key = AccessKeyId::from_bits(4);
+        let callers = [
+            ("nobody", Caller::Anonymous),
+            ("expired", Caller::Refused(Refusal::Expired)),
+            ("invalid", Caller::Refused(Refusal::Invalid)),
+            ("account", owner()),
+            ("agent", Caller::Agent(key)),
+            ("operator", Caller::Operator(key)),
+            ("program", Caller::System),
+        ];
+        let targets = [
+            ("service", Target::Service),
+            ("other", account(OTHER, ServiceStatus::Active)),
+            ("active", account(OWN, ServiceStatus::Active)),
+            ("read-only", account(OWN, ServiceStatus::ReadOnly)),
+            ("suspended", account(OWN, ServiceStatus::Suspended)),
+            ("cancelled", account(OWN, ServiceStatus::Cancelled)),
+        ];
+        let mut table = String::new();
+        for (caller_name, caller) in &callers {
+            for action in Action::ALL {
+                write!(table, "{caller_name:8}  {:14}", format!("{action:?}")).unwrap();
+                for (target_name, target) in targets {
+                    let decision = allows(caller, action, target).err().map_or("yes", |error| error.code().name());
+                    write!(table, "  {target_name}: {decision}").unwrap();
+                }
+                table.push('\n');
+            }
+        }
+        assert_eq!(table, include_str!("policy.table"), "the new table:\n{table}");
+    }
+}

@@ -147,7 +147,10 @@ fn hostile_documents() -> Vec<(&'static str, String)> {
         ("a circle of fragments", "{ ...A } fragment A on Query { ...B } fragment B on Query { ...A }".to_owned()),
         ("a circle beside the operation", "{ tiers { tier } } fragment A on Query { ...A }".to_owned()),
         ("aliases", format!("{{ {} }}", (0..10_000).map(|n| format!("a{n}: tiers {{ tier }} ")).collect::<String>())),
-        ("root aliases", format!("{{ {} }}", (0..1_000).map(|n| format!("a{n}: tiers {{ tier }} ")).collect::<String>())),
+        (
+            "root aliases",
+            format!("{{ {} }}", (0..1_000).map(|n| format!("a{n}: tiers {{ tier }} ")).collect::<String>()),
+        ),
         ("directives", format!("{{ tiers {} {{ tier }} }}", "@a ".repeat(100_000))),
         ("some directives", format!("{{ tiers {} {{ tier }} }}", "@a ".repeat(1_000))),
         ("whitespace", format!("{{ tiers {{ tier }} }}{}", " ".repeat(1_000_000))),
@@ -341,13 +344,17 @@ async fn nothing_is_done_where_a_variable_is_missing_or_wrong() {
     let home = Home::new();
     let server = home.serve();
     let ada = server.client().register("ada@example.org").await;
-    let query = "mutation($new: String!) { logout changePassword(current: \"x\", new: $new) { account { id } } }";
-    for variables in [json!({}), json!({ "new": null }), json!({ "new": 5 }), json!({ "new": ["x"] })] {
-        let asked = post(&server, json!({ "query": query, "variables": variables }).to_string());
-        let reply = Reply::to(asked.bearer_auth(&ada.access).header("accept", GRAPHQL_JSON)).await;
-        assert_eq!((reply.status, reply.code().as_str()), (400, "INVALID_INPUT"), "{variables}: {}", reply.text);
-        assert!(reply.json().get("data").is_none(), "{variables}: {}", reply.text);
-        ada.client.data("{ me { id } }", Value::Null).await;
+    for query in [
+        "mutation($new: String!) { logout changePassword(current: \"x\", new: $new) { account { id } } }",
+        "mutation($new: String!) { logout register(input: { password: $new }) { account { id } } }",
+    ] {
+        for variables in [json!({}), json!({ "new": null }), json!({ "new": 5 }), json!({ "new": ["x"] })] {
+            let asked = post(&server, json!({ "query": query, "variables": variables }).to_string());
+            let reply = Reply::to(asked.bearer_auth(&ada.access).header("accept", GRAPHQL_JSON)).await;
+            assert_eq!((reply.status, reply.code().as_str()), (400, "INVALID_INPUT"), "{variables}: {}", reply.text);
+            assert!(reply.json().get("data").is_none(), "{variables}: {}", reply.text);
+            ada.client.data("{ me { id } }", Value::Null).await;
+        }
     }
 }
 
@@ -634,10 +641,14 @@ fn names_a_host(text: &str) -> bool {
     ["http:", "https:", "ws:", "wss:", "=\"//", "url(//", "'//", "(\"//"].iter().any(|scheme| text.contains(scheme))
 }
 
+fn production() -> Home {
+    let home = Home::new().with("ENV", "production").with("ALLOWED_ORIGINS", "https://app.example");
+    home.with("PEPPER", &"ab".repeat(32)).with("SIGNING_KEY", &"cd".repeat(32))
+}
+
 #[tokio::test]
 async fn production_tells_nobody_what_it_could_be_asked() {
-    let home = Home::new().with("ENV", "production").with("ALLOWED_ORIGINS", "https://app.example");
-    let home = home.with("PEPPER", &"ab".repeat(32)).with("SIGNING_KEY", &"cd".repeat(32));
+    let home = production();
     let server = home.serve();
     for path in ["/graphiql", "/graphiql.js", "/schema.graphql"] {
         assert_eq!(page(&server, path).await.status, 404, "{path}");
@@ -654,6 +665,12 @@ async fn production_tells_nobody_what_it_could_be_asked() {
         assert!(!reply.text.contains("fields\":[") && !reply.text.contains("types\":["), "{}", reply.text);
         assert_eq!(page(&server, &path(&[("query", query)])).await.text, reply.text);
     }
+}
+
+#[tokio::test]
+async fn production_suggests_no_name() {
+    let home = production();
+    let server = home.serve();
     // One letter short of a name that is there.
     for (query, name) in [
         ("{ tier { tier } }", "tiers"),

@@ -56,9 +56,10 @@ impl Socket {
 impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Socket<S> {
     async fn init(&mut self, token: Option<&str>) {
         let payload = token.map(|token| json!({ "authorization": format!("Bearer {token}") }));
-        self.say(&payload.map_or(json!({ "type": "connection_init" }), |payload| {
-            json!({ "type": "connection_init", "payload": payload })
-        }))
+        self.say(&payload.map_or(
+            json!({ "type": "connection_init" }),
+            |payload| json!({ "type": "connection_init", "payload": payload }),
+        ))
         .await;
         assert_eq!(self.hear().await, json!({ "type": "connection_ack" }));
     }
@@ -155,7 +156,8 @@ struct Events {
 
 impl Events {
     async fn of(client: &Client, query: &str) -> Self {
-        let request = client.http.post(format!("{}/graphql", client.address)).header("content-type", "application/json");
+        let request =
+            client.http.post(format!("{}/graphql", client.address)).header("content-type", "application/json");
         let request = request.body(json!({ "query": query }).to_string());
         Self::to(client, request).await
     }
@@ -178,8 +180,9 @@ impl Events {
             if let Some((event, rest)) = self.unread.split_once("\n\n") {
                 let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
                 let data = field("data:").filter(|data| !data.is_empty());
-                let read = field("event:")
-                    .map(|event| (event.to_owned(), data.map_or(Value::Null, |data| serde_json::from_str(data).unwrap())));
+                let read = field("event:").map(|event| {
+                    (event.to_owned(), data.map_or(Value::Null, |data| serde_json::from_str(data).unwrap()))
+                });
                 self.unread = rest.to_owned();
                 match read {
                     Some(read) => return Some(read),
@@ -537,7 +540,11 @@ async fn an_interval_out_of_range_is_refused_by_name() {
     let mut socket = Socket::of(&server, Some(&ada.access)).await;
     for interval in [-1, 0, 99, 3_600_001] {
         let refusal = socket.refusal("1", &format!("subscription {{ usage(intervalMs: {interval}) {{ at }} }}")).await;
-        assert_eq!((&refusal["code"], &refusal["field"]), (&json!("INVALID_INPUT"), &json!("intervalMs")), "{interval}");
+        assert_eq!(
+            (&refusal["code"], &refusal["field"]),
+            (&json!("INVALID_INPUT"), &json!("intervalMs")),
+            "{interval}"
+        );
     }
     for interval in [100, 3_600_000] {
         let id = interval.to_string();

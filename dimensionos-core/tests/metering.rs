@@ -1,0 +1,142 @@
+//! Metering from inside a program, and what a quota then says.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use dimensionos_core::allocation::Resource;
+use dimensionos_core::auth::{HashCost, Password, Role};
+use dimensionos_core::monitoring::{Counter, Level, Report, Sample, UsagePeriod};
+use dimensionos_core::secret::BearerToken;
+use dimensionos_core::store::{Access, Store, StoreError, Tx};
+use dimensionos_core::testing::FixedClock;
+use dimensionos_core::users::Registration;
+use dimensionos_core::{AccountId, Clock, Code, Context, Error, MemoryStore, Platform};
+use futures_util::StreamExt;
+
+/// A store that can be made to fail.
+#[derive(Debug, Clone, Default)]
+struct Failing {
+    store: MemoryStore,
+    is_away: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl Store for Failing {
+    async fn begin(&self, access: Access) -> Result<Box<dyn Tx>, StoreError> {
+        self.ping().await?;
+        self.store.begin(access).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        if self.is_away.load(Ordering::SeqCst) { Err(StoreError::unavailable("away")) } else { Ok(()) }
+    }
+}
+
+async fn open(store: &Failing, clock: &FixedClock) -> Platform {
+    let builder = Platform::builder(store.clone()).clock(clock.clone()).hash_cost(HashCost::for_tests());
+    builder.open().await.unwrap()
+}
+
+async fn register(platform: &Platform) -> AccountId {
+    let password = Password::new("violet harbour kestrel 41").unwrap();
+    let registration = Registration { identity: None, password };
+    platform.users().register(&Context::anonymous(), registration).await.unwrap().account.id
+}
+
+async fn total(platform: &Platform, account: AccountId) -> Option<u64> {
+    let usage = platform.monitoring().usage(&Context::system(), account, UsagePeriod::Month).await.unwrap();
+    usage.resources.iter().find(|usage| usage.resource == Resource::ApiCalls).unwrap().total
+}
+
+#[tokio::test]
+async fn what_a_program_records_is_durable_after_a_flush_and_survives_a_restart() {
+    let (store, clock) = (Failing::default(), FixedClock::default());
+    let system = Context::system();
+    let first = open(&store, &clock).await;
+    let account = register(&first).await;
+    let meter = first.monitoring().meter(&system, account).await.unwrap();
+    for _ in 0..1_000 {
+        meter.record(&Sample::at(clock.now()).with_added(Counter::ApiCalls, 1).with_level(Level::RamBytes, 7));
+    }
+    first.monitoring().flush().await.unwrap();
+    assert_eq!(total(&first, account).await, Some(1_000));
+    drop((first, meter));
+    clock.advance(Duration::from_secs(600));
+    let second = open(&store, &clock).await;
+    let used = second.allocation().check(&system, account, Resource::ApiCalls, 1).await.unwrap();
+    assert_eq!((used.used, used.is_allowed, used.limit), (1_000, false, Some(1_000)));
+    let refusal = used.require().unwrap_err();
+    assert!(matches!(&refusal, Error::QuotaExceeded(decision) if decision.remaining() == Some(0)));
+    // The hour runs off by itself.
+    clock.advance(Duration::from_secs(3_600));
+    assert!(second.allocation().check(&system, account, Resource::ApiCalls, 1).await.unwrap().is_allowed);
+    let metrics = second.monitoring().metrics(&system, account).await.unwrap();
+    assert_eq!(metrics.readings.of(Level::RamBytes).unwrap().value, 7);
+}
+
+#[tokio::test]
+async fn a_store_that_is_away_loses_nothing_that_was_recorded_and_acknowledges_no_report() {
+    let (store, clock) = (Failing::default(), FixedClock::default());
+    let platform = open(&store, &clock).await;
+    let account = register(&platform).await;
+    let meter = platform.monitoring().meter(&Context::system(), account).await.unwrap();
+    let key = platform.auth().create_key(&Context::system(), Role::Agent, "a".parse().unwrap()).await.unwrap();
+    let agent = Context::new(platform.auth().caller(&BearerToken::new(key.token.expose())).await.unwrap());
+    let sample = Sample::at(clock.now()).with_added(Counter::ApiCalls, 1);
+    let report = Report { source: "".parse().unwrap(), sequence: 1, samples: vec![(account, sample)] };
+    platform.monitoring().metrics(&Context::system(), account).await.unwrap();
+
+    store.is_away.store(true, Ordering::SeqCst);
+    let refusal = meter.record_durable(&sample).await.unwrap_err();
+    assert_eq!(refusal.code(), Code::Internal);
+    assert!(platform.monitoring().report(&agent, report.clone()).await.is_err());
+    meter.record(&sample);
+    store.is_away.store(false, Ordering::SeqCst);
+
+    platform.monitoring().flush().await.unwrap();
+    assert_eq!(total(&platform, account).await, Some(2));
+    assert!(!platform.monitoring().report(&agent, report.clone()).await.unwrap().is_duplicate);
+    assert!(platform.monitoring().report(&agent, report).await.unwrap().is_duplicate);
+    assert_eq!(total(&platform, account).await, Some(3));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn recording_from_many_threads_loses_nothing() {
+    let (store, clock) = (Failing::default(), FixedClock::default());
+    let platform = open(&store, &clock).await;
+    let account = register(&platform).await;
+    let meter = platform.monitoring().meter(&Context::system(), account).await.unwrap();
+    let sample = Sample::at(clock.now()).with_added(Counter::ApiCalls, 1);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..10_000).for_each(|_| meter.record(&sample)));
+        }
+    });
+    platform.monitoring().flush().await.unwrap();
+    assert_eq!(total(&platform, account).await, Some(40_000));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watcher_gets_the_present_at_once_and_then_the_newest_of_each_interval() {
+    let (store, clock) = (Failing::default(), FixedClock::default());
+    let platform = open(&store, &clock).await;
+    let account = register(&platform).await;
+    let meter = platform.monitoring().meter(&Context::system(), account).await.unwrap();
+    let second = Duration::from_secs(1);
+    let watched = platform.monitoring().watch(&Context::system(), account, second).await.unwrap();
+    let mut watched = std::pin::pin!(watched);
+    let ram = |metrics: dimensionos_core::monitoring::Metrics| {
+        metrics.readings.of(Level::RamBytes).map(|reading| reading.value)
+    };
+    assert_eq!(watched.next().await.map(ram), Some(None));
+    for value in 1..=50 {
+        meter.record(&Sample::at(clock.now()).with_level(Level::RamBytes, value));
+    }
+    let before = tokio::time::Instant::now();
+    assert_eq!(watched.next().await.map(ram), Some(Some(50)));
+    assert_eq!(before.elapsed(), second);
+    // Nothing changes, so nothing comes.
+    assert!(tokio::time::timeout(second * 5, watched.next()).await.is_err());
+}
