@@ -64,3 +64,8 @@ pub use id::{AccountId, RequestId};
 pub use platform::{Platform, PlatformBuilder};
 pub use store::MemoryStore;
 pub use time::{Clock, InvalidTimestamp, SystemClock, Timestamp};
+
+/// The README's code is tested with the rest.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

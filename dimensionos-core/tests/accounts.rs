@@ -1,4 +1,5 @@
 //! What time, keys and sessions do to accounts, on a clock that is set by hand.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot set itself up has failed")]
 
 use std::time::Duration;
 

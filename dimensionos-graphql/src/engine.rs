@@ -11,7 +11,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::error::{QUERY_TOO_COMPLEX, code, request_error};
-use crate::guard::{Limits, check_document, check_expansion};
+use crate::guard::{Limits, check_document, check_expansion, parse_document};
 use crate::schema::{self, DimensionSchema};
 
 /// Errors of one answer: enough to mend a query by, too few to fill a pipe with.
@@ -151,9 +151,7 @@ impl Engine {
     pub(crate) fn prepare(&self, operation: Operation) -> Result<Prepared, ServerError> {
         let refuse = |error: crate::TooComplex| request_error(error.to_string(), QUERY_TOO_COMPLEX);
         check_document(&operation.query, &self.limits).map_err(refuse)?;
-        // The parser's own message would repeat the document.
-        let document = async_graphql::parser::parse_query(&operation.query).map_err(|error| {
-            let position = error.positions().next();
+        let document = parse_document(&operation.query).map_err(|position| {
             let place = position.map(|at| format!(" near line {}, column {}", at.line, at.column)).unwrap_or_default();
             let mut unreadable = request_error(format!("the document is not GraphQL{place}"), "INVALID_INPUT");
             unreadable.extensions.get_or_insert_default().set("field", "query");

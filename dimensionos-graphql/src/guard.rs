@@ -6,8 +6,9 @@
 
 use std::collections::HashMap;
 
-use async_graphql::Positioned;
+use async_graphql::parser::parse_query;
 use async_graphql::parser::types::{ExecutableDocument, Field, Selection, SelectionSet};
+use async_graphql::{Pos, Positioned};
 
 /// What a document may be. Each limit leaves room for GraphiQL's introspection query, which is the largest that honest
 /// clients send.
@@ -145,6 +146,15 @@ fn skip_string(rest: &[u8]) -> usize {
     rest.len()
 }
 
+/// Parses a document whose text has passed [`check_document`]; where it is not GraphQL, says near which line and column.
+///
+/// # Errors
+/// The place of the fault, where the parser knows one.
+pub fn parse_document(text: &str) -> Result<ExecutableDocument, Option<Pos>> {
+    // The parser's own message would repeat the document.
+    parse_query(text).map_err(|error| error.positions().next())
+}
+
 /// Looks at a parsed document: what its operations come to when every fragment is written out.
 ///
 /// # Errors
@@ -232,7 +242,6 @@ impl<'a> Costs<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use async_graphql::parser::parse_query;
 
     fn text(document: &str) -> Result<(), TooComplex> {
         check_document(document, &Limits::default())

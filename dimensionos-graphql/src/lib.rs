@@ -25,5 +25,5 @@ pub mod schema;
 pub mod serve;
 
 pub use engine::Engine;
-pub use guard::{Limits, TooComplex, check_document};
+pub use guard::{Limits, TooComplex, check_document, parse_document};
 pub use http::{App, router};

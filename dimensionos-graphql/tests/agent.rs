@@ -1,4 +1,5 @@
 //! The built agent meters real processes and reports to the built server.
+#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 mod harness;
 

@@ -1,4 +1,5 @@
 //! The commands of the server's binary, and what they refuse.
+#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 mod harness;
 

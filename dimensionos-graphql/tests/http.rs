@@ -1,5 +1,5 @@
 //! GraphQL over HTTP as strangers speak it: types, statuses, limits, pages, and what production hides.
-#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot set itself up has failed")]
 
 mod harness;
 
@@ -126,8 +126,8 @@ fn hostile_documents() -> Vec<(&'static str, String)> {
     let (lists, objects) = (nested("[", "]"), nested("{a:", "}"));
     let doubling = |first: &str, last: &str| {
         let fragments: String =
-            (0..35).map(|n| format!(" fragment F{n} on Query {{ ...F{0} ...F{0} }}", n + 1)).collect();
-        format!("{{ tiers {{ tier }} {first} }}{fragments} fragment F35 on Query {{ {last} }}")
+            (0..28).map(|n| format!(" fragment F{n} on Query {{ ...F{0} ...F{0} }}", n + 1)).collect();
+        format!("{{ tiers {{ tier }} {first} }}{fragments} fragment F28 on Query {{ {last} }}")
     };
     let quote = "\"\"\"";
     vec![
@@ -356,6 +356,39 @@ async fn nothing_is_done_where_a_variable_is_missing_or_wrong() {
             ada.client.data("{ me { id } }", Value::Null).await;
         }
     }
+}
+
+#[tokio::test]
+async fn a_failed_field_that_is_never_null_takes_its_parent_with_it() {
+    let home = Home::new();
+    let server = home.serve();
+    let ada = server.client().register("ada@example.org").await;
+    let client = server.client();
+    for (client, query, code) in [
+        (&client, "{ service { name } me { id } }", "UNAUTHENTICATED"),
+        (&client, "{ me { id } node(id: \"x\") { id } service { name } }", "UNAUTHENTICATED"),
+        (&ada.client, "mutation { logout refresh(refreshToken: \"x\") { account { id } } }", "TOKEN_INVALID"),
+    ] {
+        let answer = client.ask(query, Value::Null).await;
+        assert_eq!(answer["errors"][0]["extensions"]["code"], code, "{answer}");
+        assert_eq!(answer.get("data"), Some(&Value::Null), "{query}: {answer}");
+    }
+    // One that may be null is null, and not left out.
+    let node = format!("{{ service {{ name }} node(id: \"{}\") {{ id }} }}", ada.id);
+    let answer = client.ask(&node, Value::Null).await;
+    assert_eq!(answer["errors"][0]["extensions"]["code"], "UNAUTHENTICATED", "{answer}");
+    assert_eq!(answer["data"], json!({ "service": { "name": "DimensionOS" }, "node": null }), "{answer}");
+}
+
+#[tokio::test]
+async fn a_selection_of_which_everything_is_skipped_is_empty_and_not_null() {
+    let home = Home::new();
+    let server = home.serve();
+    let client = server.client();
+    let data = client.ask("{ service { name @skip(if: true) } }", Value::Null).await;
+    assert_eq!(data, json!({ "data": { "service": {} } }));
+    let data = client.ask("{ tiers @include(if: false) { tier } }", Value::Null).await;
+    assert_eq!(data, json!({ "data": {} }));
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
 //! Usage reported by agents, and what the account then sees.
+#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 mod harness;
 
@@ -6,7 +7,7 @@ use harness::{Client, Home, REPORT, Registered, Server};
 use serde_json::{Value, json};
 
 struct Metered {
-    _server: Server,
+    server: Server,
     agent: Client,
     ada: Registered,
 }
@@ -16,7 +17,7 @@ async fn metered(home: &Home) -> Metered {
     let token = home.print(&["agent", "create", "--name", "web-1"]);
     let agent = server.client().with_token(&token);
     let ada = server.client().register("ada@example.org").await;
-    Metered { agent, ada, _server: server }
+    Metered { server, agent, ada }
 }
 
 impl Metered {
@@ -160,7 +161,7 @@ async fn windows_and_readings_go_on_after_a_restart() {
     let metered = metered(&home).await;
     metered.report(1, json!({ "ramBytes": 1_048_576, "apiCalls": 9, "bytesSent": 5 })).await;
     let access = metered.ada.access.clone();
-    metered._server.kill();
+    metered.server.kill();
     let server = home.serve();
     let query = "{ me { metrics { ram { megabytesUsed } network { bytesSent } activity { apiCallsPerHour } } } }";
     let data = server.client().with_token(&access).data(query, Value::Null).await;

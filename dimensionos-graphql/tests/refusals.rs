@@ -13,6 +13,7 @@ const HISTORY: &str = "query($r: Resource!, $f: DateTime!, $t: DateTime, $s: Res
 }";
 const CREATE_AGENT: &str = "mutation($n: String!) { createAgent(name: $n) { id } }";
 
+#[expect(clippy::too_many_lines, reason = "one line a wrong input")]
 #[tokio::test]
 async fn a_wrong_input_is_named_by_its_field() {
     let home = Home::new();

@@ -1,8 +1,4 @@
 //! The built server, on a database of its own, spoken to as its users do.
-#![expect(
-    clippy::allow_attributes,
-    reason = "each test file uses its own part, so no expectation holds in all of them"
-)]
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part of the harness")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot set itself up has failed")]
 

@@ -1,0 +1,4 @@
+//! `fuzz::address`, fuzzed.
+#![cfg_attr(fuzzing, no_main)]
+
+fuzz::target!(fuzz::address);

@@ -1,0 +1,4 @@
+//! `fuzz::document`, fuzzed.
+#![cfg_attr(fuzzing, no_main)]
+
+fuzz::target!(fuzz::document);

@@ -1,0 +1,4 @@
+//! `fuzz::source_state`, fuzzed.
+#![cfg_attr(fuzzing, no_main)]
+
+fuzz::target!(fuzz::source_state);
