@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::parser::types::{ExecutableDocument, OperationType};
+use async_graphql::parser::types::{ExecutableDocument, Field, OperationDefinition, OperationType};
 use async_graphql::{Request, Response, ServerError, Value, Variables};
 use dimensionos_core::{Context, Platform, RequestId, Timestamp};
 use futures_util::Stream;
@@ -10,8 +10,9 @@ use futures_util::StreamExt;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::error::{QUERY_TOO_COMPLEX, code, request_error};
-use crate::guard::{Limits, check_document, check_expansion, parse_document};
+use crate::error::{QUERY_TOO_COMPLEX, code, invalid_request, request_error};
+use crate::guard::{Limits, check_document, check_expansion, parse_document, root_fields};
+use crate::nullability::Nullability;
 use crate::schema::{self, DimensionSchema};
 
 /// Errors of one answer: enough to mend a query by, too few to fill a pipe with.
@@ -71,11 +72,14 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    fn new(mut response: Response) -> Self {
-        response.errors.truncate(MAX_ERRORS);
-        response.errors.iter_mut().for_each(code);
+    fn new(mut response: Response, query: &str, nullability: &Nullability) -> Self {
         let never_ran = response.errors.iter().all(|error| error.path.is_empty());
         let is_request_error = response.data == Value::Null && !response.errors.is_empty() && never_ran;
+        if !is_request_error {
+            nullability.restore(query, &mut response);
+        }
+        response.errors.truncate(MAX_ERRORS);
+        response.errors.iter_mut().for_each(code);
         Self { response, is_request_error }
     }
 
@@ -110,6 +114,8 @@ pub struct Engine {
     schema: DimensionSchema,
     platform: Platform,
     limits: Arc<Limits>,
+    nullability: Arc<Nullability>,
+    has_introspection: bool,
     started_at: Timestamp,
 }
 
@@ -128,7 +134,14 @@ impl Engine {
             builder = builder.disable_introspection().disable_suggestions();
         }
         let started_at = platform.clock().now();
-        Self { schema: builder.finish(), platform, limits: Arc::new(limits), started_at }
+        Self {
+            schema: builder.finish(),
+            platform,
+            limits: Arc::new(limits),
+            nullability: Arc::new(Nullability::of(&schema::sdl())),
+            has_introspection,
+            started_at,
+        }
     }
 
     /// The platform it executes over.
@@ -153,23 +166,41 @@ impl Engine {
         check_document(&operation.query, &self.limits).map_err(refuse)?;
         let document = parse_document(&operation.query).map_err(|position| {
             let place = position.map(|at| format!(" near line {}, column {}", at.line, at.column)).unwrap_or_default();
-            let mut unreadable = request_error(format!("the document is not GraphQL{place}"), "INVALID_INPUT");
-            unreadable.extensions.get_or_insert_default().set("field", "query");
-            unreadable
+            invalid_request("query", format!("the document is not GraphQL{place}"))
         })?;
         check_expansion(&document, &self.limits).map_err(refuse)?;
-        let kind = kind(&document, operation.operation_name.as_deref())?;
+        let chosen = choose(&document, operation.operation_name.as_deref())?;
+        let kind = chosen.ty;
+        self.check_roots(&document, chosen)?;
+        check_variables(chosen, operation.variables.as_ref())?;
         Ok(Prepared { document, operation, kind })
+    }
+
+    fn check_roots(&self, document: &ExecutableDocument, chosen: &OperationDefinition) -> Result<(), ServerError> {
+        let roots = root_fields(document, &chosen.selection_set.node);
+        // The library would answer null for what may not be null.
+        if !self.has_introspection && roots.iter().any(|field| is_introspection(field)) {
+            return Err(invalid_request("query", "introspection is off"));
+        }
+        if chosen.ty == OperationType::Subscription && roots.len() != 1 {
+            return Err(invalid_request("query", "a subscription has one field at its root"));
+        }
+        Ok(())
     }
 
     /// Executes a query or mutation.
     pub(crate) async fn execute(&self, prepared: Prepared, context: Context) -> Answer {
-        Answer::new(self.schema.execute(self.request(prepared, context)).await)
+        let query = prepared.operation.query.clone();
+        let response = self.schema.execute(self.request(prepared, context)).await;
+        Answer::new(response, &query, &self.nullability)
     }
 
     /// Executes any operation; a query or mutation is a stream of one answer.
     pub(crate) fn stream(&self, prepared: Prepared, context: Context) -> impl Stream<Item = Answer> + Send + use<> {
-        self.schema.execute_stream(self.request(prepared, context)).map(Answer::new)
+        let query = prepared.operation.query.clone();
+        let nullability = Arc::clone(&self.nullability);
+        let responses = self.schema.execute_stream(self.request(prepared, context));
+        responses.map(move |response| Answer::new(response, &query, &nullability))
     }
 
     fn request(&self, prepared: Prepared, context: Context) -> Request {
@@ -183,16 +214,36 @@ impl Engine {
     }
 }
 
-/// What the operation that is to be executed does.
-fn kind(document: &ExecutableDocument, name: Option<&str>) -> Result<OperationType, ServerError> {
+/// The operation that is to be executed.
+fn choose<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Result<&'a OperationDefinition, ServerError> {
     let mut operations = document.operations.iter();
     let chosen = match name {
         Some(name) => operations.find(|(known, _)| known.is_some_and(|known| known == name)),
         None => operations.next().filter(|_| document.operations.iter().count() == 1),
     };
-    chosen.map(|(_, operation)| operation.node.ty).ok_or_else(|| {
-        let mut unknown = request_error("operationName names none of the document's operations", "INVALID_INPUT");
-        unknown.extensions.get_or_insert_default().set("field", "operationName");
-        unknown
-    })
+    chosen
+        .map(|(_, operation)| &operation.node)
+        .ok_or_else(|| invalid_request("operationName", "names none of the document's operations"))
+}
+
+fn is_introspection(field: &Field) -> bool {
+    matches!(field.name.node.as_str(), "__schema" | "__type")
+}
+
+/// Refuses a variable that is demanded and missing, before anything is done: the library finds out only when a field
+/// asks for it, when fields before it have been executed.
+fn check_variables(
+    chosen: &OperationDefinition,
+    given: Option<&serde_json::Map<String, serde_json::Value>>,
+) -> Result<(), ServerError> {
+    for definition in &chosen.variable_definitions {
+        let definition = &definition.node;
+        let is_demanded = !definition.var_type.node.nullable && definition.default_value.is_none();
+        let name = definition.name.node.as_str();
+        let is_missing = given.and_then(|given| given.get(name)).is_none_or(serde_json::Value::is_null);
+        if is_demanded && is_missing {
+            return Err(invalid_request("variables", format!("${name} is missing")));
+        }
+    }
+    Ok(())
 }

@@ -11,6 +11,9 @@ use crate::schema::UInt53;
 /// The code of an operation that passes a limit before it is executed.
 pub(crate) const QUERY_TOO_COMPLEX: &str = "QUERY_TOO_COMPLEX";
 
+/// Characters of a message that GraphQL itself raises.
+const MAX_MESSAGE_CHARACTERS: usize = 300;
+
 /// What the client is told. A fault of ours is logged, with its causes, under the request's id, and the client sees that
 /// id alone.
 pub(crate) fn dress(error: &Error, asked: &Asked) -> async_graphql::Error {
@@ -72,8 +75,20 @@ pub(crate) fn code(error: &mut ServerError) {
         async_graphql::PathSegment::Field(name) => Some(name.clone()),
         async_graphql::PathSegment::Index(_) => None,
     });
+    // The library quotes what it was given, which may be all of a body, once for each error.
+    if let Some((end, _)) = error.message.char_indices().nth(MAX_MESSAGE_CHARACTERS) {
+        error.message.truncate(end);
+        error.message.push('…');
+    }
     extensions.set("code", Code::InvalidInput.name());
     extensions.set("field", field.unwrap_or_else(|| "query".to_owned()));
+}
+
+/// An input of a request that is not executed, with its field.
+pub(crate) fn invalid_request(field: &str, message: impl Into<String>) -> ServerError {
+    let mut error = request_error(message, Code::InvalidInput.name());
+    error.extensions.get_or_insert_default().set("field", field);
+    error
 }
 
 /// An error of a request that is not executed.

@@ -80,7 +80,9 @@ pub fn check_document(text: &str, limits: &Limits) -> Result<(), TooComplex> {
                 place += skip_comment(&bytes[place..]);
                 continue;
             }
-            b'"' => place + skip_string(&bytes[place..]),
+            // The grammar takes an unclosed block string for an empty string and goes on inside it: what stood there
+            // would be parsed and was not counted. No document needs one.
+            b'"' => place + skip_string(&bytes[place..]).ok_or(too_complex("block strings that do not end", 0))?,
             b'{' | b'[' | b'(' => {
                 depth += 1;
                 if depth > limits.bracket_depth {
@@ -118,32 +120,32 @@ fn skip_comment(rest: &[u8]) -> usize {
     rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(rest.len())
 }
 
-/// The length of the string that starts here; to the end of the text where it is not closed.
-fn skip_string(rest: &[u8]) -> usize {
+/// The length of the string that starts here; absent for a block string that does not end.
+fn skip_string(rest: &[u8]) -> Option<usize> {
     if rest.starts_with(b"\"\"\"") {
         let mut place = 3;
         while place < rest.len() {
             if rest[place..].starts_with(b"\\\"\"\"") {
                 place += 4;
             } else if rest[place..].starts_with(b"\"\"\"") {
-                return place + 3;
+                return Some(place + 3);
             } else {
                 place += 1;
             }
         }
-        return rest.len();
+        return None;
     }
     let mut place = 1;
     while place < rest.len() {
         match rest[place] {
             b'\\' => place += 2,
-            b'"' => return place + 1,
+            b'"' => return Some(place + 1),
             // A string ends with its line; what follows is read as the parser would, and counted.
-            b'\n' | b'\r' => return place,
+            b'\n' | b'\r' => return Some(place),
             _ => place += 1,
         }
     }
-    rest.len()
+    Some(rest.len())
 }
 
 /// Parses a document whose text has passed [`check_document`]; where it is not GraphQL, says near which line and column.
@@ -186,6 +188,11 @@ struct Cost {
 }
 
 impl Cost {
+    /// The same behind a fragment: one that holds no field is walked through all the same.
+    fn spread(self) -> Self {
+        Self { fields: self.fields.saturating_add(1), ..self }
+    }
+
     fn beside(self, other: Self) -> Self {
         Self {
             direct_fields: self.direct_fields.saturating_add(other.direct_fields),
@@ -193,6 +200,26 @@ impl Cost {
             depth: self.depth.max(other.depth),
         }
     }
+}
+
+/// The fields at the root of an operation once every fragment is written out, each as often as it is selected.
+pub(crate) fn root_fields<'a>(document: &'a ExecutableDocument, set: &'a SelectionSet) -> Vec<&'a Field> {
+    let mut fields = Vec::new();
+    let mut sets = vec![set];
+    // `check_expansion` has bounded what this can come to.
+    while let Some(set) = sets.pop() {
+        for selection in &set.items {
+            match &selection.node {
+                Selection::Field(field) => fields.push(&field.node),
+                Selection::InlineFragment(inline) => sets.push(&inline.node.selection_set.node),
+                Selection::FragmentSpread(spread) => {
+                    let fragment = document.fragments.get(&spread.node.fragment_name.node);
+                    sets.extend(fragment.map(|fragment| &fragment.node.selection_set.node));
+                }
+            }
+        }
+    }
+    fields
 }
 
 /// How deep fragments may spread one another. The look at the text has bounded everything else that recurses here.
@@ -210,8 +237,12 @@ impl<'a> Costs<'a> {
         for selection in &set.items {
             let cost = match &selection.node {
                 Selection::Field(field) => self.of_field(field, spreads)?,
-                Selection::InlineFragment(inline) => self.of_selections(&inline.node.selection_set.node, spreads)?,
-                Selection::FragmentSpread(spread) => self.of_fragment(&spread.node.fragment_name.node, spreads)?,
+                Selection::InlineFragment(inline) => {
+                    self.of_selections(&inline.node.selection_set.node, spreads)?.spread()
+                }
+                Selection::FragmentSpread(spread) => {
+                    self.of_fragment(&spread.node.fragment_name.node, spreads)?.spread()
+                }
             };
             sum = sum.beside(cost);
         }
@@ -272,6 +303,8 @@ mod tests {
         assert_eq!(text(&format!("{{ f(a: \"{brackets}\") }}")), Ok(()));
         assert_eq!(text(&format!("{{ f(a: \"\"\"{brackets}\\\"\"\"{brackets}\"\"\") }}")), Ok(()));
         assert_eq!(text(&format!("# {brackets}\n{{ me {{ id }} }}")), Ok(()));
+        // A block string that does not end hides nothing.
+        assert_eq!(what(text(&format!("{{ f(a: [\"\"\"\" {brackets}"))), "block strings that do not end");
         // A string that its line ends does not hide what follows.
         assert_eq!(what(text(&format!("{{ f(a: \"x\n{brackets}"))), "nested brackets");
         assert_eq!(what(text(&format!("{{ f(a: \"\\\"\" b: {brackets}"))), "nested brackets");
@@ -291,8 +324,10 @@ mod tests {
             let next = step + 1;
             document += &format!(" fragment F{step} on Account {{ ...F{next} ...F{next} }}");
         }
-        document += " fragment F40 on Account { id }";
-        assert_eq!(what(expansion(&document)), "fields");
+        let ends_in_a_field = format!("{document} fragment F40 on Account {{ id }}");
+        assert_eq!(what(expansion(&ends_in_a_field)), "fields");
+        let ends_in_nothing = format!("{document} fragment F40 on Account {{ ...Missing }}");
+        assert_eq!(what(expansion(&ends_in_nothing)), "fields");
     }
 
     #[test]

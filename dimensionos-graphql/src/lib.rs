@@ -15,6 +15,8 @@ mod http;
 mod keys;
 mod logging;
 mod metrics;
+mod nullability;
+mod patience;
 #[expect(
     unnameable_types,
     unreachable_pub,

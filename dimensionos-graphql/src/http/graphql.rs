@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use async_graphql::ServerError;
 use async_graphql::parser::types::OperationType;
 use axum::body::Body;
 use axum::extract::ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection};
@@ -14,7 +13,7 @@ use http_body_util::BodyExt;
 use serde::Deserialize;
 
 use crate::engine::{Answer, Operation, Prepared};
-use crate::error::request_error;
+use crate::error::{invalid_request, request_error};
 use crate::http::{App, REQUEST_ID, bearer, events, socket};
 
 /// Bytes of a body. A query with its variables takes a few KB.
@@ -181,7 +180,7 @@ async fn run(app: &App, operation: Operation, context: Context, form: Form, meth
     }
     if prepared.kind == OperationType::Subscription {
         let message = "a subscription takes a WebSocket, or Accept: text/event-stream";
-        return respond(app, &Answer::refused(invalid(message)), form, &context);
+        return respond(app, &Answer::refused(invalid_request("query", message)), form, &context);
     }
     let answer = execute(app, prepared, context.clone()).await;
     respond(app, &answer, form, &context)
@@ -235,10 +234,4 @@ pub(super) fn name(response: &mut Response, context: &Context) {
 fn not_acceptable() -> Response {
     let forms = "answers are application/graphql-response+json, application/json or text/event-stream\n";
     (StatusCode::NOT_ACCEPTABLE, forms).into_response()
-}
-
-fn invalid(message: &str) -> ServerError {
-    let mut error = request_error(message, "INVALID_INPUT");
-    error.extensions.get_or_insert_default().set("field", "query");
-    error
 }
