@@ -50,6 +50,7 @@ pub mod monitoring;
 pub mod payment;
 mod platform;
 pub mod policy;
+pub mod privacy;
 pub mod secret;
 pub mod store;
 #[cfg(feature = "testing")]

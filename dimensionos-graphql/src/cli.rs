@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use dimensionos_core::auth::{KeyName, Role};
@@ -80,6 +81,9 @@ enum Key {
         name: KeyName,
     },
 }
+
+/// How long closing the database may take: SQLite folds its log into the file then.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a command failed with, said in one line.
 type Fault = Box<dyn StdError + Send + Sync>;
@@ -178,7 +182,8 @@ async fn serve_until_told(settings: &Settings, options: &Serve) -> Result<(), Fa
     }
     serve::serve(app, listener, stop).await?;
     drop(platform);
-    database.close().await;
+    // What was cut off may hold a connection for ever; all that matters is durable already.
+    let _ = tokio::time::timeout(CLOSE_PATIENCE, database.close()).await;
     Ok(())
 }
 

@@ -1,6 +1,8 @@
 //! Tables are made, made once, and made anew.
 
-use dimensionos_core::Platform;
+use std::collections::BTreeSet;
+
+use dimensionos_core::{Platform, privacy};
 use dimensionos_store::{ConnectError, Database, testing};
 
 #[tokio::test]
@@ -34,6 +36,25 @@ async fn a_reset_database_is_empty_and_whole() {
     let state = database.migration_state().await.unwrap();
     assert_eq!((state.applied.len(), state.pending.len()), (1, 0));
     Platform::builder(database).open().await.unwrap();
+}
+
+#[tokio::test]
+async fn every_column_stands_in_the_inventory_and_no_other() {
+    use sea_orm::{ConnectionTrait, Statement};
+    let (_database, folder) = testing::sqlite().await;
+    let url = format!("sqlite://{}", folder.path().join("test.db").display());
+    let connection = sea_orm::Database::connect(url).await.unwrap();
+    let query =
+        "SELECT tables.name, columns.name FROM sqlite_schema AS tables, pragma_table_info(tables.name) AS columns
+        WHERE tables.type = 'table' AND tables.name NOT LIKE 'sqlite_%'";
+    let statement = Statement::from_string(connection.get_database_backend(), query);
+    let rows = connection.query_all_raw(statement).await.unwrap();
+    let stored: BTreeSet<(String, String)> =
+        rows.iter().map(|row| (row.try_get_by_index(0).unwrap(), row.try_get_by_index(1).unwrap())).collect();
+    let inventory = privacy::stored_data();
+    let told: BTreeSet<_> = inventory.iter().map(|field| (field.table.to_owned(), field.column.clone())).collect();
+    assert_eq!(told.len(), inventory.len(), "nothing is told twice");
+    assert_eq!(told, stored);
 }
 
 #[tokio::test]

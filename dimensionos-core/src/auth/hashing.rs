@@ -78,6 +78,14 @@ impl Passwords {
         Self { cost, limits, threads, waiting: AtomicUsize::new(0), entropy, keys }
     }
 
+    /// Hashes a password that is new, unless it would be guessed. Estimating that takes milliseconds, so it is done on
+    /// the same few threads.
+    pub(crate) async fn hash_strong(&self, password: &Password) -> Result<PasswordHash, Error> {
+        let estimated = password.clone();
+        self.run(move || estimated.check_strength()).await??;
+        self.hash(password).await
+    }
+
     pub(crate) async fn hash(&self, password: &Password) -> Result<PasswordHash, Error> {
         let pepper = self.keys.first_pepper();
         let keyed = password.keyed(pepper);

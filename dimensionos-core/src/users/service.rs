@@ -41,14 +41,13 @@ impl Users<'_> {
     /// waiting to be hashed.
     pub async fn register(&self, _context: &Context, registration: Registration) -> Result<Registered, Error> {
         let Self(inner) = self;
-        registration.password.check_strength()?;
         let (identity, account_number) = if let Some(identity) = registration.identity {
             (identity, None)
         } else {
             let number = AccountNumber::random(&*inner.entropy)?;
             (Identity::AccountNumber(number.clone()), Some(number))
         };
-        let hash = inner.passwords.hash(&registration.password).await?;
+        let hash = inner.passwords.hash_strong(&registration.password).await?;
 
         let now = inner.clock.now();
         let pepper = inner.keys.first_pepper();

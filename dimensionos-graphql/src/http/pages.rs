@@ -1,10 +1,7 @@
 //! The pages: served from the binary, loading nothing from another host.
 
-use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{Html, IntoResponse, Response};
-
-use crate::http::App;
 
 /// Scripts, styles and connections of this server alone; nothing inline runs, and nobody frames the page.
 const POLICY: HeaderValue = HeaderValue::from_static(
@@ -32,6 +29,6 @@ pub(super) async fn graphiql_script() -> Response {
 }
 
 /// The schema in the schema definition language.
-pub(super) async fn sdl(State(_): State<App>) -> Response {
+pub(super) async fn sdl() -> Response {
     ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], crate::schema::sdl()).into_response()
 }

@@ -1,7 +1,48 @@
-use async_graphql::{Context, Object, Result, SimpleObject};
+use async_graphql::{Context, Enum, Object, Result, SimpleObject};
+use dimensionos_core::privacy;
 
 use crate::engine::Asked;
 use crate::schema::UInt53;
+
+/// What kind of thing a column holds.
+#[derive(Debug, Enum, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "privacy::DataClass")]
+pub enum DataClass {
+    /// Stands for an account, and leads to nobody without the server's key.
+    Pseudonym,
+    /// A digest of a secret, from which the secret cannot be had.
+    SecretDigest,
+    /// What an account may do, and since when.
+    Status,
+    /// A figure of usage.
+    Metric,
+    /// A finding about an account's conduct.
+    Flag,
+    /// Serves the storing itself.
+    Technical,
+}
+
+/// One column that the server stores: why, and for how long.
+#[derive(Debug, SimpleObject)]
+pub struct StoredField {
+    /// The table.
+    table: &'static str,
+    /// The column.
+    column: String,
+    /// What kind of thing it holds.
+    class: DataClass,
+    /// What for.
+    purpose: &'static str,
+    /// For how long.
+    retention: &'static str,
+}
+
+impl From<privacy::StoredField> for StoredField {
+    fn from(field: privacy::StoredField) -> Self {
+        let privacy::StoredField { table, column, class, purpose, retention } = field;
+        Self { table, column, class: class.into(), purpose, retention }
+    }
+}
 
 /// This server.
 #[derive(Debug, SimpleObject)]
@@ -12,6 +53,8 @@ pub struct ServiceInfo {
     version: &'static str,
     /// Seconds since it started.
     uptime_seconds: UInt53,
+    /// Every column it stores.
+    stored_data: Vec<StoredField>,
 }
 
 #[derive(Debug, Default)]
@@ -19,7 +62,7 @@ pub struct ServiceQuery;
 
 #[Object]
 impl ServiceQuery {
-    /// Name, version and uptime. Public.
+    /// Name, version, uptime, and which kinds of data this server stores. Public.
     async fn service(&self, context: &Context<'_>) -> Result<ServiceInfo> {
         let asked = Asked::of(context)?;
         let uptime = asked.platform.clock().now().since(asked.started_at);
@@ -27,6 +70,7 @@ impl ServiceQuery {
             name: "DimensionOS",
             version: env!("CARGO_PKG_VERSION"),
             uptime_seconds: uptime.as_secs().into(),
+            stored_data: privacy::stored_data().into_iter().map(StoredField::from).collect(),
         })
     }
 }

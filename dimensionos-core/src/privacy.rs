@@ -1,0 +1,131 @@
+//! The inventory of everything that is stored: which column, of what kind, what for, and for how long.
+//!
+//! It is what the server tells about itself, and a test holds it against the tables that there are.
+
+use crate::monitoring::{Counter, Level};
+
+/// What kind of thing a column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DataClass {
+    /// Stands for an account, and leads to nobody without the pepper.
+    Pseudonym,
+    /// A digest of a secret, from which the secret cannot be had.
+    SecretDigest,
+    /// What an account may do, and since when.
+    Status,
+    /// A figure of usage.
+    Metric,
+    /// A finding about an account's conduct.
+    Flag,
+    /// Serves the storing itself.
+    Technical,
+}
+
+/// One stored column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredField {
+    /// The table.
+    pub table: &'static str,
+    /// The column.
+    pub column: String,
+    /// What kind of thing it holds.
+    pub class: DataClass,
+    /// What for.
+    pub purpose: &'static str,
+    /// For how long.
+    pub retention: &'static str,
+}
+
+const WITH_THE_ACCOUNT: &str = "as long as the account";
+const WITH_THE_SESSION: &str = "until the session ends, 30 days after its last use at most";
+const WITH_THE_KEY: &str = "as long as the key";
+const WITH_THE_SERVICE: &str = "as long as the service";
+const ROLLED_UP: &str = "by the minute 48 hours, by the hour 90 days, by the day 3 years";
+
+type Row = (&'static str, &'static str, DataClass, &'static str, &'static str);
+
+const ROWS: [Row; 42] = {
+    use DataClass::{Metric, Pseudonym, SecretDigest, Status, Technical};
+    [
+        ("accounts", "id", Pseudonym, "names the account; random", WITH_THE_ACCOUNT),
+        ("accounts", "anonymous_id", Pseudonym, "finds the account at sign-in; a keyed tag", WITH_THE_ACCOUNT),
+        ("accounts", "pepper_id", Technical, "names the key of the tag", WITH_THE_ACCOUNT),
+        ("accounts", "tier", Status, "what the account is allotted by", WITH_THE_ACCOUNT),
+        ("accounts", "created_at", Status, "since when the account is active", WITH_THE_ACCOUNT),
+        ("accounts", "trial_started_at", Status, "when its trial ends", WITH_THE_ACCOUNT),
+        ("accounts", "epoch", Technical, "ends tokens made before", WITH_THE_ACCOUNT),
+        ("passwords", "account_id", Pseudonym, "whose password", WITH_THE_ACCOUNT),
+        ("passwords", "bcrypt", SecretDigest, "knows the password again", WITH_THE_ACCOUNT),
+        ("passwords", "pepper_id", Technical, "names the key of the hash", WITH_THE_ACCOUNT),
+        ("sessions", "id", Technical, "names the session; random", WITH_THE_SESSION),
+        ("sessions", "account_id", Pseudonym, "whose session", WITH_THE_SESSION),
+        ("sessions", "created_at", Technical, "shows the holder when it began", WITH_THE_SESSION),
+        ("sessions", "expires_at", Technical, "when it ends by itself", WITH_THE_SESSION),
+        ("refresh_tokens", "digest", SecretDigest, "knows the token again", WITH_THE_SESSION),
+        ("refresh_tokens", "session_id", Technical, "which session it renews", WITH_THE_SESSION),
+        ("refresh_tokens", "expires_at", Technical, "when it runs out", WITH_THE_SESSION),
+        ("refresh_tokens", "used_at", Technical, "notices that a stolen one is used again", WITH_THE_SESSION),
+        ("access_keys", "id", Technical, "names the key of an agent or operator; random", WITH_THE_KEY),
+        ("access_keys", "role", Technical, "what its holder may do", WITH_THE_KEY),
+        ("access_keys", "name", Technical, "what an operator called it", WITH_THE_KEY),
+        ("access_keys", "digest", SecretDigest, "knows the key again", WITH_THE_KEY),
+        ("access_keys", "created_at", Technical, "when it was made", WITH_THE_KEY),
+        ("tier_allocations", "tier", Technical, "the tier", WITH_THE_SERVICE),
+        ("tier_allocations", "cpu_millicores", Technical, "what it grants", WITH_THE_SERVICE),
+        ("tier_allocations", "ram_megabytes", Technical, "what it grants", WITH_THE_SERVICE),
+        ("tier_allocations", "storage_gigabytes", Technical, "what it grants", WITH_THE_SERVICE),
+        ("tier_allocations", "bandwidth_bits_per_second", Technical, "what it grants", WITH_THE_SERVICE),
+        ("tier_allocations", "database", Technical, "what it grants", WITH_THE_SERVICE),
+        ("tier_allocations", "api_calls_per_hour", Technical, "what it grants", WITH_THE_SERVICE),
+        ("tier_allocations", "file_operations_per_hour", Technical, "what it grants", WITH_THE_SERVICE),
+        ("tier_allocations", "price_cents_per_month", Technical, "what it costs", WITH_THE_SERVICE),
+        ("tier_allocations", "trial_days", Technical, "how long it is free", WITH_THE_SERVICE),
+        ("usage_sources", "agent_id", Technical, "which agent reports", WITH_THE_KEY),
+        ("usage_sources", "name", Technical, "which of its sources", WITH_THE_KEY),
+        ("usage_sources", "state", Technical, "counts each report once", WITH_THE_KEY),
+        ("usage_rollups", "account_id", Pseudonym, "whose usage", ROLLED_UP),
+        ("usage_rollups", "resolution", Technical, "minute, hour or day", ROLLED_UP),
+        ("usage_rollups", "bucket_start", Metric, "when it was used, to the minute", ROLLED_UP),
+        ("usage_readings", "account_id", Pseudonym, "whose readings", WITH_THE_ACCOUNT),
+        ("seaql_migrations", "version", Technical, "which step of the schema was applied", WITH_THE_SERVICE),
+        ("seaql_migrations", "applied_at", Technical, "when", WITH_THE_SERVICE),
+    ]
+};
+
+/// Every column of every table, in the order of the tables.
+#[must_use]
+pub fn stored_data() -> Vec<StoredField> {
+    let named = ROWS.into_iter().map(|(table, column, class, purpose, retention)| StoredField {
+        table,
+        column: column.to_owned(),
+        class,
+        purpose,
+        retention,
+    });
+    let metric = |table, column: String, purpose, retention| StoredField {
+        table,
+        column,
+        class: DataClass::Metric,
+        purpose,
+        retention,
+    };
+    let rollups = Level::ALL.into_iter().flat_map(|level| {
+        let column = |part: &str| format!("{}_{part}", level.name());
+        [
+            metric("usage_rollups", column("sum"), "the mean, with the count", ROLLED_UP),
+            metric("usage_rollups", column("count"), "the mean, with the sum", ROLLED_UP),
+            metric("usage_rollups", column("peak"), "the highest reading", ROLLED_UP),
+        ]
+    });
+    let counters = Counter::ALL
+        .into_iter()
+        .map(|counter| metric("usage_rollups", counter.name().to_owned(), "how much was used", ROLLED_UP));
+    let readings = Level::ALL.into_iter().flat_map(|level| {
+        let at = format!("{}_at", level.name());
+        [
+            metric("usage_readings", level.name().to_owned(), "the newest reading", WITH_THE_ACCOUNT),
+            metric("usage_readings", at, "when it was taken", WITH_THE_ACCOUNT),
+        ]
+    });
+    named.chain(rollups).chain(counters).chain(readings).collect()
+}
