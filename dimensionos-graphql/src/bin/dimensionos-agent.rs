@@ -19,7 +19,7 @@ use tracing_subscriber::EnvFilter;
 #[command(group(ArgGroup::new("target").args(["host", "pid", "cgroup"])))]
 #[command(group(ArgGroup::new("metered").args(["host", "pid", "cgroup", "storage", "database"]).multiple(true).required(true)))]
 struct Arguments {
-    /// The server's address, such as https://usage.example.org
+    /// The server's address, such as `https://usage.example.org`
     #[arg(long, value_name = "URL")]
     server: String,
     /// The agent's token; better given in the environment, as everybody on the machine can see a command line
