@@ -1,0 +1,155 @@
+//! What the server answers beside GraphQL, to whom, and what production hides.
+
+mod harness;
+
+use harness::http::{JSON, Reply, TIERS, ask, assert_serves, page, path, request};
+use harness::{Home, REPORT};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn only_a_listed_origin_may_read_answers() {
+    const ALLOW: &str = "access-control-allow-origin";
+    let home = Home::new().with("ALLOWED_ORIGINS", "https://app.example,https://b.example");
+    let server = home.serve();
+    for listed in ["https://app.example", "https://b.example"] {
+        let reply = Reply::to(ask(&server, TIERS).header("origin", listed)).await;
+        assert_eq!(reply.header(ALLOW), Some(listed));
+    }
+    let preflight = |origin: &'static str| {
+        let asked = request(&server, Method::OPTIONS, "/graphql").header("origin", origin);
+        let asked = asked.header("access-control-request-method", "POST");
+        Reply::to(asked.header("access-control-request-headers", "authorization,content-type"))
+    };
+    let allowed = preflight("https://app.example").await;
+    assert_eq!((allowed.status, allowed.header(ALLOW)), (200, Some("https://app.example")));
+    assert!(allowed.header("access-control-allow-methods").unwrap().contains("POST"));
+    let headers = allowed.header("access-control-allow-headers").unwrap().to_lowercase();
+    assert!(headers.contains("authorization") && headers.contains("content-type"), "{headers}");
+    for foreign in ["https://evil.example", "null", "http://app.example", "https://app.example.evil.example"] {
+        let reply = Reply::to(ask(&server, TIERS).header("origin", foreign)).await;
+        assert_eq!(reply.header(ALLOW), None, "{foreign}");
+        assert_eq!(preflight(foreign).await.header(ALLOW), None, "{foreign}");
+    }
+    let closed_home = Home::new();
+    let closed = closed_home.serve();
+    let reply = Reply::to(ask(&closed, TIERS).header("origin", "https://app.example")).await;
+    assert_eq!(reply.header(ALLOW), None);
+}
+
+#[tokio::test]
+async fn a_server_that_runs_is_live_and_ready() {
+    let home = Home::new();
+    let server = home.serve();
+    for path in ["/health/live", "/health/ready"] {
+        let reply = page(&server, path).await;
+        assert_eq!((reply.status, &reply.json()["status"]), (200, &json!("ok")), "{path}");
+        assert_eq!(reply.header("content-type"), Some(JSON), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn figures_name_no_account() {
+    let home = Home::new();
+    let server = home.serve();
+    let ada = server.client().register("ada@example.org").await;
+    let agent = home.print(&["agent", "create", "--name", "collector-of-ada"]);
+    let input = json!({ "sequence": 1, "samples": [{ "account": ada.id, "ramBytes": 1_000_000 }] });
+    server.client().with_token(&agent).data(REPORT, json!({ "input": input })).await;
+    let me = ada.client.data("{ me { anonymousId metrics { at } } }", Value::Null).await;
+    let reply = page(&server, "/metrics").await;
+    assert_eq!(reply.status, 200);
+    assert!(reply.text.contains("dimensionos_") && reply.text.ends_with("# EOF\n"), "{}", reply.text);
+    let tag = me["me"]["anonymousId"].as_str().unwrap();
+    for secret in [ada.id.as_str(), tag, "acc_", "ada@", "collector-of-ada", &agent] {
+        assert!(!reply.text.contains(secret), "{secret}: {}", reply.text);
+    }
+}
+
+#[tokio::test]
+async fn the_published_keys_verify_and_do_not_sign() {
+    let home = Home::new();
+    let server = home.serve();
+    let keys = page(&server, "/.well-known/jwks.json").await.json();
+    let key = &keys["keys"][0];
+    assert_eq!((&key["kty"], &key["crv"]), (&json!("OKP"), &json!("Ed25519")), "{keys}");
+    assert_eq!(key["x"].as_str().unwrap().len(), 43);
+    assert!(key["kid"].is_string() && key.get("d").is_none(), "{keys}");
+}
+
+#[tokio::test]
+async fn the_pages_ask_nothing_of_another_host() {
+    let home = Home::new();
+    let server = home.serve();
+    for path in ["/", "/graphiql"] {
+        let reply = page(&server, path).await;
+        assert_eq!(reply.status, 200, "{path}");
+        assert!(reply.header("content-type").unwrap().starts_with("text/html"), "{path}");
+        let policy = reply.header("content-security-policy").unwrap();
+        assert!(policy.contains("default-src 'none'") && !policy.contains("http"), "{policy}");
+        assert!(!policy.contains("script-src 'unsafe-inline'") && !reply.text.contains("<script>"), "{path}");
+        for source in reply.text.split("src=\"").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+            let script = page(&server, source).await;
+            assert!(script.status == 200 && !names_a_host(&script.text), "{source}");
+        }
+        assert!(!names_a_host(&reply.text), "{path}");
+    }
+    assert!(page(&server, "/schema.graphql").await.text.contains("type Query"));
+}
+
+fn names_a_host(text: &str) -> bool {
+    ["http:", "https:", "ws:", "wss:", "=\"//", "url(//", "'//", "(\"//"].iter().any(|scheme| text.contains(scheme))
+}
+
+fn production() -> Home {
+    let home = Home::new().with("ENV", "production").with("ALLOWED_ORIGINS", "https://app.example");
+    home.with("PEPPER", &"ab".repeat(32)).with("SIGNING_KEY", &"cd".repeat(32))
+}
+
+#[tokio::test]
+async fn production_tells_nobody_what_it_could_be_asked() {
+    let home = production();
+    let server = home.serve();
+    for path in ["/graphiql", "/graphiql.js", "/schema.graphql"] {
+        assert_eq!(page(&server, path).await.status, 404, "{path}");
+    }
+    let typename = Reply::to(ask(&server, "{ __typename }")).await;
+    assert_eq!(typename.json()["data"]["__typename"], "Query");
+    for query in [
+        "{ __schema { queryType { name } } }",
+        "{ __type(name: \"Account\") { fields { name } } }",
+        "{ ...F } fragment F on Query { s: __schema { types { name } } }",
+    ] {
+        let reply = Reply::to(ask(&server, query)).await;
+        reply.assert_typed(query);
+        assert!(!reply.text.contains("fields\":[") && !reply.text.contains("types\":["), "{}", reply.text);
+        assert_eq!(page(&server, &path(&[("query", query)])).await.text, reply.text);
+    }
+}
+
+#[tokio::test]
+async fn production_suggests_no_name() {
+    let home = production();
+    let server = home.serve();
+    // One letter short of a name that is there.
+    for (query, name) in [
+        ("{ tier { tier } }", "tiers"),
+        ("{ tiers { cpuCore } }", "cpuCores"),
+        ("{ me { anonymousI } }", "anonymousId"),
+        ("{ me { usage(perio: DAY) { from } } }", "period"),
+        ("{ me { usage(period: DA) { from } } }", "DAY"),
+        ("mutation { registe }", "register"),
+        ("mutation { login(input: { passwor: 1 }) { account { id } } }", "password"),
+        ("subscription { usag { at } }", "usage"),
+        ("{ ... on Quer { tiers { tier } } }", "Query"),
+        ("query($a: LoginInpu) { tiers { tier } }", "LoginInput"),
+        ("{ tiers @includ(if: true) { tier } }", "include"),
+    ] {
+        let reply = Reply::to(ask(&server, query)).await;
+        reply.assert_typed(query);
+        let told = reply.text.replace("\"Query\"", "").replace("\"field\":", "");
+        let is_told = told.split(|c: char| !c.is_alphanumeric()).any(|word| word == name);
+        assert!(!is_told && !told.contains("mean"), "{query}: {}", reply.text);
+    }
+    assert_serves(&server, "curiosity").await;
+}
