@@ -17,6 +17,8 @@ use crate::transaction::SqlTx;
 /// How long a call waits for a connection, and SQLite for another process's lock. A second would fail calls under a
 /// checkpoint; a minute would pile them up behind a database that is gone.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// The pause before another try to open a file that is locked.
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
 /// Connections to a SQLite file: one writes, the others read. Each is a thread, and more of them than cores gain nothing.
 const SQLITE_CONNECTIONS: u32 = 4;
 /// Connections to PostgreSQL: a tenth of its default limit, so that some replicas and an operator's tools fit.
@@ -72,8 +74,7 @@ impl Database {
         } else {
             return Err(ConnectError::UnknownUrl);
         }
-        let connected = sea_orm::Database::connect(options).await;
-        let connection = connected.map_err(|error| ConnectError::Unavailable(DatabaseFault::from(&error)))?;
+        let connection = connect_patiently(options).await.map_err(ConnectError::Unavailable)?;
         let is_sqlite = connection.get_database_backend() == DbBackend::Sqlite;
         Ok(Self { connection, writer: is_sqlite.then(Arc::default) })
     }
@@ -136,6 +137,20 @@ impl Database {
     fn backend(&self) -> DbBackend {
         self.connection.get_database_backend()
     }
+}
+
+/// Connects; where another process is just turning a new SQLite file to WAL mode, which SQLite does not wait for, tries
+/// again.
+async fn connect_patiently(options: ConnectOptions) -> Result<DatabaseConnection, DatabaseFault> {
+    let tries = PATIENCE.as_millis() / RETRY_PAUSE.as_millis();
+    for _ in 1..tries {
+        match sea_orm::Database::connect(options.clone()).await {
+            Ok(connection) => return Ok(connection),
+            Err(error) if DatabaseFault::from(&error).is_in_the_way() => tokio::time::sleep(RETRY_PAUSE).await,
+            Err(error) => return Err(DatabaseFault::from(&error)),
+        }
+    }
+    sea_orm::Database::connect(options).await.map_err(|error| DatabaseFault::from(&error))
 }
 
 mod migration_status {

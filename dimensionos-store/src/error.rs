@@ -29,6 +29,16 @@ impl DatabaseFault {
     const fn new(kind: &'static str) -> Self {
         Self { kind, code: None }
     }
+
+    /// Whether another transaction or process was in the way, and trying again may help.
+    pub(crate) fn is_in_the_way(&self) -> bool {
+        self.code.as_deref().is_some_and(|code| {
+            // SQLite's extended codes keep the primary one in their low byte; PostgreSQL's codes are longer.
+            let extended = code.parse::<u32>().ok().filter(|_| code.len() <= 4);
+            let primary = extended.map(|code| (code & 0xff).to_string());
+            IN_THE_WAY.contains(&code) || primary.is_some_and(|code| IN_THE_WAY.contains(&&*code))
+        })
+    }
 }
 
 impl fmt::Display for DatabaseFault {
@@ -87,12 +97,7 @@ pub(crate) fn store_error(error: DbErr) -> StoreError {
         return StoreError::Busy;
     }
     let fault = DatabaseFault::from(&error);
-    let is_in_the_way = fault.code.as_deref().is_some_and(|code| {
-        // SQLite's extended codes keep the primary one in their low byte.
-        let primary = code.parse::<u32>().ok().filter(|_| code.len() <= 4).map(|code| (code & 0xff).to_string());
-        IN_THE_WAY.contains(&code) || primary.is_some_and(|code| IN_THE_WAY.contains(&&*code))
-    });
-    if is_in_the_way { StoreError::Busy } else { StoreError::unavailable(fault) }
+    if fault.is_in_the_way() { StoreError::Busy } else { StoreError::unavailable(fault) }
 }
 
 /// A stored value that this version cannot read.
