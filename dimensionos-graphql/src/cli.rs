@@ -17,6 +17,7 @@ use crate::doctor::{self, Finding};
 use crate::engine::Engine;
 use crate::guard::Limits;
 use crate::http::App;
+use crate::keys::DataDirLock;
 use crate::{keys, logging, schema, serve};
 
 /// Accounts, tiers and metering for hosting platforms, without knowing people.
@@ -141,6 +142,14 @@ async fn run(line: CommandLine) -> Result<ExitCode, Fault> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Makes sure that nobody else serves from this data folder: each server keeps accounts in memory, and would not see what
+/// another changes.
+fn alone(settings: &Settings) -> Result<DataDirLock, Fault> {
+    keys::make_data_dir(&settings.data_dir)?;
+    let lock = DataDirLock::take(&settings.data_dir)?;
+    lock.ok_or_else(|| format!("another server is running from {}", settings.data_dir.display()).into())
+}
+
 async fn open_database(settings: &Settings) -> Result<Database, Fault> {
     if settings.database_url.is_sqlite() {
         keys::make_data_dir(&settings.data_dir)?;
@@ -165,6 +174,7 @@ async fn serve_until_told(settings: &Settings, options: &Serve) -> Result<(), Fa
         return Err("--demo is refused in production".into());
     }
     logging::start(settings.environment);
+    let _lock = alone(settings)?;
     // Told to stop from here on, so that a stop during the start is not lost.
     let stop = stop_signal()?;
     let database = migrated(settings).await?;
@@ -212,7 +222,7 @@ fn stop_signal() -> Result<CancellationToken, Fault> {
 }
 
 async fn status(settings: &Settings) -> Result<(), Fault> {
-    let state = open_database(settings).await?.migration_state().await?;
+    let state = Database::inspect(settings.database_url.expose()).await?;
     state.applied.iter().for_each(|step| println!("applied  {step}"));
     state.pending.iter().for_each(|step| println!("pending  {step}"));
     Ok(())
@@ -222,6 +232,7 @@ async fn reset(settings: &Settings) -> Result<(), Fault> {
     if settings.environment == Environment::Production {
         return Err("db reset is refused in production".into());
     }
+    let _lock = alone(settings)?;
     let database = open_database(settings).await?;
     database.reset().await?;
     Platform::builder(database).open().await?;

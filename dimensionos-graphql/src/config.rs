@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use dimensionos_core::auth::{HashCost, Pepper, SigningKey};
+use dimensionos_store::Database;
 use zeroize::Zeroizing;
 
 /// What every variable of the environment that is ours begins with.
@@ -246,7 +247,7 @@ fn listen(text: Option<&str>) -> Result<SocketAddr, ConfigError> {
 }
 
 fn database_url(text: Option<String>, data_dir: &Path) -> Result<DatabaseUrl, ConfigError> {
-    let url = text.unwrap_or_else(|| format!("sqlite://{}", data_dir.join("dimensionos.db").display()));
+    let url = text.unwrap_or_else(|| Database::sqlite_url(&data_dir.join("dimensionos.db")));
     if ["sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| url.starts_with(scheme)) {
         Ok(DatabaseUrl(Zeroizing::new(url)))
     } else {

@@ -6,7 +6,7 @@ use dimensionos_core::{Clock, SystemClock, Timestamp};
 use dimensionos_store::Database;
 
 use crate::config::Settings;
-use crate::keys;
+use crate::keys::{self, KeyError};
 
 /// One thing that was looked at.
 pub(crate) enum Finding {
@@ -22,7 +22,7 @@ pub(crate) async fn examine(settings: &Settings) -> Vec<Finding> {
     let mut findings = vec![Finding::Good(format!("configuration: {:?}", settings.environment).to_lowercase())];
     findings.extend([keys::PEPPER_FILE, keys::SIGNING_FILE].map(|name| key(settings, name)));
     findings.extend(folder(&settings.data_dir));
-    findings.push(database(settings).await);
+    findings.extend(database(settings).await);
     findings.push(clock(SystemClock.now()));
     findings
 }
@@ -37,13 +37,12 @@ fn key(settings: &Settings, name: &str) -> Finding {
     if is_given {
         return Finding::Good(format!("{what} key: given"));
     }
-    match std::fs::read_to_string(&path).map(|text| text.lines().all(|line| line.trim().len() == 64)) {
-        Ok(true) => private(&path, format!("{what} key: in {}", path.display())),
-        Ok(false) => Finding::Fault(format!("{what} key: {} holds no keys of 64 hex digits", path.display())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+    match keys::count(&path) {
+        Ok(count) => private(&path, format!("{what} key: {count} in {}", path.display())),
+        Err(KeyError::File { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
             Finding::Good(format!("{what} key: none yet, made at the first start"))
         }
-        Err(error) => Finding::Fault(format!("{what} key: {} cannot be read: {}", path.display(), error.kind())),
+        Err(error) => Finding::Fault(format!("{what} key: {error}")),
     }
 }
 
@@ -74,24 +73,23 @@ fn folder(data_dir: &Path) -> Option<Finding> {
     }
 }
 
-async fn database(settings: &Settings) -> Finding {
-    let path = settings.database_url.expose().trim_start_matches("sqlite://").trim_start_matches("sqlite:");
-    if settings.database_url.is_sqlite() && !Path::new(path).exists() {
-        return Finding::Good("database: none yet, made at the first start".to_owned());
+async fn database(settings: &Settings) -> Vec<Finding> {
+    let url = settings.database_url.expose();
+    let path = Database::sqlite_path(url);
+    if path.as_ref().is_some_and(|path| !path.exists()) {
+        return vec![Finding::Good("database: none yet, made at the first start".to_owned())];
     }
-    let state = match Database::connect(settings.database_url.expose()).await {
-        Ok(database) => database.migration_state().await.map_err(|fault| fault.to_string()),
-        Err(error) => Err(crate::cli::chain(&error)),
-    };
-    match state {
+    let state = match Database::inspect(url).await {
         Ok(state) if state.pending.is_empty() => {
             Finding::Good("database: answers, and its schema is current".to_owned())
         }
         Ok(state) => {
             Finding::Good(format!("database: answers; {} steps are applied at the next start", state.pending.len()))
         }
-        Err(fault) => Finding::Fault(format!("database: {fault}")),
-    }
+        Err(error) => Finding::Fault(format!("database: {}", crate::cli::chain(&error))),
+    };
+    let mode = path.map(|path| private(&path, format!("database: in {}", path.display())));
+    mode.into_iter().chain([state]).collect()
 }
 
 fn clock(now: Timestamp) -> Finding {

@@ -1,14 +1,16 @@
 //! One operation from its text to its answer, the same for every way in.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_graphql::parser::types::{ExecutableDocument, Field, OperationDefinition, OperationType};
-use async_graphql::{Request, Response, ServerError, Value, Variables};
+use async_graphql::{ErrorExtensions, Request, Response, ServerError, Value, Variables};
 use dimensionos_core::{Context, Platform, RequestId, Timestamp};
 use futures_util::Stream;
 use futures_util::StreamExt;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::error::{QUERY_TOO_COMPLEX, code, invalid_request, request_error};
 use crate::guard::{Limits, check_document, check_expansion, parse_document, root_fields};
@@ -24,11 +26,30 @@ pub(crate) struct Asked {
     pub(crate) platform: Platform,
     pub(crate) context: Context,
     pub(crate) started_at: Timestamp,
+    /// Turns at reading usage from the storage: one at a time, and so many in all.
+    turns: Semaphore,
+    reads: AtomicUsize,
 }
+
+/// Readings of usage from the storage that one operation may make: a page of every resource's history, and some more.
+/// Each may give thousands of points, however few words ask for it.
+const MAX_READS: usize = 16;
 
 impl Asked {
     pub(crate) fn of<'a>(context: &async_graphql::Context<'a>) -> async_graphql::Result<&'a Self> {
         context.data::<Self>()
+    }
+
+    /// A turn at reading usage from the storage. One operation's fields are executed at once, and would otherwise take
+    /// every connection from everybody else.
+    pub(crate) async fn turn(&self) -> async_graphql::Result<SemaphorePermit<'_>> {
+        if self.reads.fetch_add(1, Ordering::Relaxed) >= MAX_READS {
+            let told = format!("the operation reads usage more than {MAX_READS} times");
+            let dressed = async_graphql::Error::new(told);
+            return Err(dressed.extend_with(|_, extensions| extensions.set("code", QUERY_TOO_COMPLEX)));
+        }
+        // The semaphore is never closed.
+        self.turns.acquire().await.map_err(|_| async_graphql::Error::new("no turn"))
     }
 }
 
@@ -206,7 +227,13 @@ impl Engine {
     fn request(&self, prepared: Prepared, context: Context) -> Request {
         let variables = prepared.operation.variables.unwrap_or_default();
         let variables = Variables::from_json(serde_json::Value::Object(variables));
-        let asked = Asked { platform: self.platform.clone(), context, started_at: self.started_at };
+        let asked = Asked {
+            platform: self.platform.clone(),
+            context,
+            started_at: self.started_at,
+            turns: Semaphore::new(1),
+            reads: AtomicUsize::new(0),
+        };
         let mut request = Request::new(prepared.operation.query).variables(variables).data(asked);
         request.operation_name = prepared.operation.operation_name;
         request.set_parsed_query(prepared.document);

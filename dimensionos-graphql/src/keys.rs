@@ -57,12 +57,21 @@ fn from_file<K: FromStr>(
     path: &Path,
     generate: impl FnOnce() -> Result<Zeroizing<String>, KeyError>,
 ) -> Result<Vec<K>, KeyError> {
-    let failed = |source| KeyError::File { path: path.to_owned(), source };
     match write_new(path, generate) {
         Ok(()) => {}
         Err(KeyError::File { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(error),
     }
+    read(path)
+}
+
+/// How many keys a file holds; each kind has the same form.
+pub(crate) fn count(path: &Path) -> Result<usize, KeyError> {
+    read::<Pepper>(path).map(|keys| keys.len())
+}
+
+fn read<K: FromStr>(path: &Path) -> Result<Vec<K>, KeyError> {
+    let failed = |source| KeyError::File { path: path.to_owned(), source };
     let text = Zeroizing::new(std::fs::read_to_string(path).map_err(failed)?);
     let keys: Result<Vec<K>, _> = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::parse).collect();
     keys.ok().filter(|keys| !keys.is_empty()).ok_or_else(|| KeyError::Malformed { path: path.to_owned() })
@@ -93,6 +102,25 @@ pub(crate) fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = options.open(path)?;
     file.write_all(content)?;
     file.sync_all()
+}
+
+/// Held by whoever serves from a data folder; given up when the process ends, however it ends.
+#[derive(Debug)]
+pub(crate) struct DataDirLock(
+    #[expect(dead_code, reason = "the lock is held for as long as the file is open")] std::fs::File,
+);
+
+impl DataDirLock {
+    /// Takes the lock; absent where another process has it.
+    pub(crate) fn take(data_dir: &Path) -> io::Result<Option<Self>> {
+        let path = data_dir.join("serving.lock");
+        let file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self(file))),
+            Err(std::fs::TryLockError::WouldBlock) => Ok(None),
+            Err(std::fs::TryLockError::Error(error)) => Err(error),
+        }
+    }
 }
 
 /// Makes the data folder, for its owner alone.

@@ -29,6 +29,8 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(30);
 const MAX_HEADER_BYTES: usize = 16 * 1024;
 /// Connections at once; past it new ones wait to be accepted. Each live one takes some 15 KB.
 const MAX_CONNECTIONS: usize = 16_384;
+/// Descriptors that the database, the log and the runtime take.
+const OWN_DESCRIPTORS: usize = 64;
 /// How long what is in flight may take to finish once the server is told to stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 /// What to wait after a failed accept: descriptors have run out, and come back as connections end.
@@ -60,7 +62,8 @@ async fn finish(platform: &Platform) -> Result<(), Error> {
 }
 
 async fn accept(router: &Router, listener: &TcpListener, connections: &GracefulShutdown, stop: &CancellationToken) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let places = Arc::new(Semaphore::new(max_connections()));
+    let mut is_failing = false;
     loop {
         let next = tokio::select! {
             biased;
@@ -68,13 +71,27 @@ async fn accept(router: &Router, listener: &TcpListener, connections: &GracefulS
             next = one(listener, &places) => next,
         };
         match next {
-            Ok((stream, place)) => handle(stream, place, router.clone(), connections),
+            Ok((stream, place)) => {
+                is_failing = false;
+                handle(stream, place, router.clone(), connections);
+            }
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "a connection could not be accepted");
+                // Once for as long as it lasts: it is tried again twenty times a second.
+                if !std::mem::replace(&mut is_failing, true) {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "connections cannot be accepted");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
+}
+
+/// As many connections as there are descriptors for, less those that the server itself needs.
+fn max_connections() -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    let descriptors = line.and_then(|line| line.split_whitespace().next()?.parse::<usize>().ok());
+    descriptors.map_or(MAX_CONNECTIONS, |all| all.saturating_sub(OWN_DESCRIPTORS).clamp(1, MAX_CONNECTIONS))
 }
 
 async fn one(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {

@@ -72,6 +72,10 @@ fn a_file_of_settings_is_read_and_its_unknown_names_refused() {
 #[test]
 fn the_database_is_made_described_and_reset() {
     let home = Home::new();
+    let (code, line) = told(&home, &["db", "status"]);
+    assert!(code == Some(1) && line.contains("cannot be opened") && home.files().is_empty(), "{line}");
+    std::fs::create_dir(home.path().join("data")).unwrap();
+    std::fs::write(home.path().join("data/dimensionos.db"), "").unwrap();
     assert!(home.print(&["db", "status"]).contains("pending  m20261122_000001_initial"));
     home.print(&["db", "init"]);
     home.print(&["db", "init"]);
@@ -81,6 +85,19 @@ fn the_database_is_made_described_and_reset() {
     assert!(code == Some(1) && line.contains("name"), "{line}");
     home.print(&["db", "reset", "--yes"]);
     home.print(&["agent", "create", "--name", "web-1"]);
+}
+
+#[test]
+fn one_server_runs_from_a_data_folder_and_nobody_empties_it_meanwhile() {
+    let home = Home::new().with("DATA_DIR", "a data folder, 100 % ours?");
+    let server = home.serve();
+    for refused in [&["serve"][..], &["db", "reset", "--yes"]] {
+        let (code, line) = told(&home, refused);
+        assert!(code == Some(1) && line.contains("another server is running"), "{line}");
+    }
+    home.print(&["agent", "create", "--name", "web-1"]);
+    server.kill();
+    home.print(&["db", "reset", "--yes"]);
 }
 
 #[test]

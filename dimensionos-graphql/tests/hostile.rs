@@ -85,6 +85,20 @@ async fn a_hostile_document_is_refused_and_the_server_lives() {
 }
 
 #[tokio::test]
+async fn many_readings_in_one_operation_are_refused_and_take_no_connection_from_others() {
+    let home = Home::new();
+    let server = home.serve();
+    let ada = server.client().register("ada@example.org").await;
+    let from = "2026-01-01T00:00:00Z";
+    let histories = |count: usize| {
+        let one = |n| format!("h{n}: usageHistory(resource: RAM, from: \"{from}\", resolution: DAY) {{ at }} ");
+        format!("{{ me {{ {} }} }}", (0..count).map(one).collect::<String>())
+    };
+    assert_eq!(ada.client.code(&histories(400), serde_json::Value::Null).await, "QUERY_TOO_COMPLEX");
+    ada.client.data(&histories(16), serde_json::Value::Null).await;
+}
+
+#[tokio::test]
 async fn hostile_variables_are_refused_and_the_server_lives() {
     let home = Home::new();
     let server = home.serve();

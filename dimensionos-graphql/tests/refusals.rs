@@ -55,6 +55,7 @@ async fn a_wrong_input_is_named_by_its_field() {
         (&client, LOGIN, with_password(""), "INVALID_INPUT", Some("password")),
         (&client, LOGIN, with_password(&"x".repeat(1_025)), "INVALID_INPUT", Some("password")),
         (&client, LOGIN, with_password("x"), "INVALID_CREDENTIALS", None),
+        (&client, REGISTER, identity("accountNumber", &"0".repeat(26)), "INVALID_INPUT", Some("identity")),
         (&client, REGISTER, with_password(""), "INVALID_INPUT", Some("password")),
         (&client, REGISTER, with_password("fourteen chars"), "WEAK_PASSWORD", None),
         (&client, REGISTER, with_password("passwordpassword"), "WEAK_PASSWORD", None),

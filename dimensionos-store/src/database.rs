@@ -1,10 +1,13 @@
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use dimensionos_core::store::{Access, Store, StoreError, Tx};
 use migration::{Migrator, MigratorTrait};
-use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sea_query::Query;
+use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
     AccessMode, ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
     IsolationLevel, SqliteTransactionMode, TransactionOptions, TransactionTrait,
@@ -58,6 +61,7 @@ impl Database {
         let mut options = ConnectOptions::new(url);
         options.sqlx_logging(false).acquire_timeout(PATIENCE).connect_timeout(PATIENCE);
         if url.starts_with("sqlite:") {
+            make_private(url);
             options.max_connections(SQLITE_CONNECTIONS).test_before_acquire(false).map_sqlx_sqlite_opts(|sqlite| {
                 sqlite
                     .create_if_missing(true)
@@ -79,6 +83,43 @@ impl Database {
         Ok(Self { connection, writer: is_sqlite.then(Arc::default) })
     }
 
+    /// The URL of a SQLite file, whatever characters its path has.
+    #[must_use]
+    pub fn sqlite_url(path: &Path) -> String {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'-' | b'_' | b'~');
+        let encode = |byte: u8| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+        let path: String = path.to_string_lossy().bytes().map(encode).collect();
+        format!("sqlite://{path}")
+    }
+
+    /// The file that a SQLite URL names; absent for any other.
+    #[must_use]
+    pub fn sqlite_path(url: &str) -> Option<PathBuf> {
+        let options = url.starts_with("sqlite:").then(|| SqliteConnectOptions::from_str(url).ok()).flatten()?;
+        Some(options.get_filename().to_owned())
+    }
+
+    /// Which steps of the schema a database has, looked up without changing anything in it.
+    ///
+    /// # Errors
+    /// [`ConnectError`] where there is no database, or it cannot be read.
+    pub async fn inspect(url: &str) -> Result<MigrationState, ConnectError> {
+        let mut options = ConnectOptions::new(url);
+        options.sqlx_logging(false).acquire_timeout(PATIENCE).connect_timeout(PATIENCE).max_connections(1);
+        options.map_sqlx_sqlite_opts(|sqlite| sqlite.read_only(true).create_if_missing(false).busy_timeout(PATIENCE));
+        let unavailable = |error: DbErr| ConnectError::Unavailable(DatabaseFault::from(&error));
+        let connection = sea_orm::Database::connect(options).await.map_err(unavailable)?;
+        connection.ping().await.map_err(unavailable)?;
+        let query = Query::select().column("version").from("seaql_migrations").to_owned();
+        // A database without the table has had no step applied.
+        let rows = connection.query_all(&query).await.unwrap_or_default();
+        let applied: Vec<String> = rows.iter().filter_map(|row| row.try_get_by_index(0).ok()).collect();
+        let all = Migrator::migrations().into_iter().map(|step| step.name().to_owned());
+        let pending = all.filter(|step| !applied.contains(step)).collect();
+        let _ = connection.close().await;
+        Ok(MigrationState { applied, pending })
+    }
+
     /// Brings the tables to the current schema. Several servers that start at once take turns.
     ///
     /// # Errors
@@ -97,20 +138,6 @@ impl Database {
             Migrator::up(tx, None).await
         })
         .await
-    }
-
-    /// Which steps of the schema are applied.
-    ///
-    /// # Errors
-    /// [`DatabaseFault`] where the database cannot be read.
-    pub async fn migration_state(&self) -> Result<MigrationState, DatabaseFault> {
-        let names = |steps: Vec<migration_status::Step>| steps.into_iter().map(|step| step.name().to_owned()).collect();
-        let applied = Migrator::get_applied_migrations(&self.connection).await;
-        let pending = Migrator::get_pending_migrations(&self.connection).await;
-        Ok(MigrationState {
-            applied: names(applied.map_err(|error| DatabaseFault::from(&error))?),
-            pending: names(pending.map_err(|error| DatabaseFault::from(&error))?),
-        })
     }
 
     /// Closes every connection, and on SQLite leaves one file without its log.
@@ -139,6 +166,18 @@ impl Database {
     }
 }
 
+/// Makes a new file readable by its owner alone; SQLite gives its log the same mode. Where that fails, opening the file
+/// fails next, and says why.
+fn make_private(url: &str) {
+    #[cfg(unix)]
+    if let Some(path) = Database::sqlite_path(url) {
+        use std::os::unix::fs::OpenOptionsExt;
+        let _ = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    }
+    #[cfg(not(unix))]
+    let _ = url;
+}
+
 /// Connects; where another process is just turning a new SQLite file to WAL mode, which SQLite does not wait for, tries
 /// again.
 async fn connect_patiently(options: ConnectOptions) -> Result<DatabaseConnection, DatabaseFault> {
@@ -151,10 +190,6 @@ async fn connect_patiently(options: ConnectOptions) -> Result<DatabaseConnection
         }
     }
     sea_orm::Database::connect(options).await.map_err(|error| DatabaseFault::from(&error))
-}
-
-mod migration_status {
-    pub(super) type Step = sea_orm_migration::Migration;
 }
 
 fn options(access: Access, backend: DbBackend) -> TransactionOptions {

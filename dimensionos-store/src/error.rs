@@ -57,7 +57,7 @@ impl From<&DbErr> for DatabaseFault {
     fn from(error: &DbErr) -> Self {
         match driver_error(error) {
             Some(sqlx::Error::Database(database)) => Self {
-                kind: "the database refused a statement",
+                kind: refusal(database.code().as_deref()),
                 code: database.code().map(std::borrow::Cow::into_owned),
             },
             Some(sqlx::Error::Io(io)) => {
@@ -72,6 +72,20 @@ impl From<&DbErr> for DatabaseFault {
                 _ => Self::new("the database layer failed"),
             },
         }
+    }
+}
+
+/// What a database's code means, for those that an operator can do something about.
+fn refusal(code: Option<&str>) -> &'static str {
+    match code {
+        Some("5" | "261" | "517") => "the database is locked by another program",
+        Some("13") => "the disk of the database is full",
+        Some("14") => "the database file cannot be opened",
+        Some("8") => "the database file cannot be written to",
+        Some("11" | "26") => "the file is no database, or a damaged one",
+        Some("28P01" | "28000") => "the database refuses this user or password",
+        Some("3D000") => "there is no database of this name",
+        _ => "the database refused a statement",
     }
 }
 

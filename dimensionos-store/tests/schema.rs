@@ -15,7 +15,8 @@ async fn several_servers_may_migrate_at_once() {
         database
     }));
     for database in opened.await {
-        assert!(database.migration_state().await.unwrap().pending.is_empty());
+        database.close().await;
+        assert!(Database::inspect(&url).await.unwrap().pending.is_empty());
     }
     if let Some(fresh) = testing::PostgresDatabase::create().await {
         let opened = futures_util::future::join_all((0..4).map(|_| async {
@@ -29,13 +30,31 @@ async fn several_servers_may_migrate_at_once() {
 
 #[tokio::test]
 async fn a_reset_database_is_empty_and_whole() {
-    let (database, _folder) = testing::sqlite().await;
+    let (database, folder) = testing::sqlite().await;
     let platform = Platform::builder(database.clone()).open().await.unwrap();
     assert_eq!(platform.allocation().tiers().len(), 4);
     database.reset().await.unwrap();
-    let state = database.migration_state().await.unwrap();
+    let state = Database::inspect(&Database::sqlite_url(&folder.path().join("test.db"))).await.unwrap();
     assert_eq!((state.applied.len(), state.pending.len()), (1, 0));
     Platform::builder(database).open().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_path_may_have_any_character_and_its_file_is_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::TempDir::new().unwrap();
+    for name in ["plain", "a space", "q?mark", "pct%41x", "ha#sh", "ünïcode"] {
+        let path = folder.path().join(name);
+        let url = Database::sqlite_url(&path);
+        assert_eq!(Database::sqlite_path(&url), Some(path.clone()));
+        assert!(Database::inspect(&url).await.is_err(), "looking makes nothing");
+        let database = Database::connect(&url).await.unwrap();
+        assert_eq!(Database::inspect(&url).await.unwrap().pending.len(), 1);
+        database.migrate().await.unwrap();
+        assert_eq!(Database::inspect(&url).await.unwrap().applied.len(), 1);
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600, "{name}");
+        database.close().await;
+    }
 }
 
 #[tokio::test]

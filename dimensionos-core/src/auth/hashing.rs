@@ -66,16 +66,16 @@ const RETRY_AFTER: Duration = Duration::from_secs(3);
 pub(crate) struct Passwords {
     cost: HashCost,
     limits: HashingLimits,
-    threads: Semaphore,
-    waiting: AtomicUsize,
+    threads: Arc<Semaphore>,
+    waiting: Arc<AtomicUsize>,
     entropy: Arc<dyn Entropy>,
     keys: Keys,
 }
 
 impl Passwords {
     pub(crate) fn new(cost: HashCost, limits: HashingLimits, entropy: Arc<dyn Entropy>, keys: Keys) -> Self {
-        let threads = Semaphore::new(limits.threads.get());
-        Self { cost, limits, threads, waiting: AtomicUsize::new(0), entropy, keys }
+        let threads = Arc::new(Semaphore::new(limits.threads.get()));
+        Self { cost, limits, threads, waiting: Arc::default(), entropy, keys }
     }
 
     /// Hashes a password that is new, unless it would be guessed. Estimating that takes milliseconds, so it is done on
@@ -116,28 +116,32 @@ impl Passwords {
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
-        let _place = Place::take(&self.waiting, self.limits)?;
-        let _thread = self.threads.acquire().await.map_err(|_| Error::Internal { what: "hashing has stopped" })?;
-        let task = tokio::task::spawn_blocking(work);
+        let place = Place::take(Arc::clone(&self.waiting), self.limits)?;
+        let thread = Arc::clone(&self.threads).acquire_owned().await;
+        let thread = thread.map_err(|_| Error::Internal { what: "hashing has stopped" })?;
+        // Both go with the work and not with whoever waits for it: a caller that hangs up stops waiting, but the hash
+        // it asked for goes on, and holds its thread until it is done.
+        let task = tokio::task::spawn_blocking(move || {
+            let _held = (place, thread);
+            work()
+        });
         task.await.map_err(|_| Error::Internal { what: "hashing was cut off" })
     }
 }
 
-/// A place in the queue or at work, given up when dropped, also by a caller that went away.
-struct Place<'a>(&'a AtomicUsize);
+/// A place in the queue or at work, given up when dropped; a caller that goes away while it waits gives it up too.
+struct Place(Arc<AtomicUsize>);
 
-impl<'a> Place<'a> {
-    fn take(waiting: &'a AtomicUsize, limits: HashingLimits) -> Result<Self, Error> {
+impl Place {
+    fn take(waiting: Arc<AtomicUsize>, limits: HashingLimits) -> Result<Self, Error> {
         let places = limits.threads.get() + limits.queue;
+        let taken = waiting.fetch_add(1, Ordering::AcqRel);
         let place = Self(waiting);
-        if waiting.fetch_add(1, Ordering::AcqRel) >= places {
-            return Err(Error::Busy { retry_after: RETRY_AFTER });
-        }
-        Ok(place)
+        if taken >= places { Err(Error::Busy { retry_after: RETRY_AFTER }) } else { Ok(place) }
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
     }
@@ -162,6 +166,34 @@ mod tests {
         assert!(passwords.verify(&right, Some(&hash)).await.unwrap());
         assert!(!passwords.verify(&wrong, Some(&hash)).await.unwrap());
         assert!(!passwords.verify(&right, None).await.unwrap());
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_caller_that_hangs_up_frees_no_thread_before_its_work_is_done() {
+        let passwords = Arc::new(passwords(100));
+        let (at_work, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let callers: Vec<_> = (0..20)
+            .map(|_| {
+                let (passwords, at_work, most) = (Arc::clone(&passwords), Arc::clone(&at_work), Arc::clone(&most));
+                tokio::spawn(async move {
+                    let work = move || {
+                        most.fetch_max(at_work.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                        std::thread::sleep(Duration::from_millis(5));
+                        at_work.fetch_sub(1, Ordering::SeqCst);
+                    };
+                    passwords.run(work).await
+                })
+            })
+            .collect();
+        for caller in callers {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            caller.abort();
+            let _ = caller.await;
+        }
+        // The one thread has all places back once the last work is done.
+        passwords.run(|| ()).await.unwrap();
+        assert_eq!(most.load(Ordering::SeqCst), 1);
+        assert_eq!(passwords.waiting.load(Ordering::SeqCst), 0);
     }
 
     #[tokio::test]

@@ -9,7 +9,7 @@ use crate::allocation::Resource;
 use crate::id::AccountId;
 use crate::monitoring::reading::{Metrics, Readings};
 use crate::monitoring::rollup::{Bucket, Resolution, Rollup};
-use crate::monitoring::sample::{Counter, Sample};
+use crate::monitoring::sample::{Counter, MAX_AMOUNT, Sample};
 use crate::monitoring::window::{HourWindow, MinuteWindow};
 use crate::time::Timestamp;
 
@@ -34,34 +34,44 @@ struct Figures {
     queries: MinuteWindow,
     /// When queries were first and last measured since the start.
     queries_measured: Option<(Timestamp, Timestamp)>,
-    month: MonthTotals,
+    months: Months,
     pending: Pending,
 }
 
-/// What was sent and received since the month began.
+/// What was sent and received in a month.
 #[derive(Debug, Clone, Copy, Default)]
-struct MonthTotals {
+struct Month {
     start: Timestamp,
-    totals: Rollup,
+    sent: Option<u64>,
+    received: Option<u64>,
 }
 
-impl MonthTotals {
-    fn add(&mut self, at: Timestamp, rollup: &Rollup) {
+/// The two newest months that were measured: a source's clock may be ahead of this one's at a month's end, and then both
+/// go on.
+#[derive(Debug, Clone, Copy, Default)]
+struct Months([Month; 2]);
+
+impl Months {
+    fn add(&mut self, at: Timestamp, sent: Option<u64>, received: Option<u64>) {
         let start = at.start_of_month();
-        if start > self.start {
-            *self = Self { start, totals: Rollup::default() };
+        let [older, newer] = &mut self.0;
+        if start > newer.start {
+            (*older, *newer) = (*newer, Month { start, ..Month::default() });
+        } else if start > older.start && start < newer.start {
+            *older = Month { start, ..Month::default() };
         }
-        if start == self.start {
-            for counter in [Counter::BytesSent, Counter::BytesReceived] {
-                if let Some(amount) = rollup.total(counter) {
-                    self.totals.add_total(counter, amount);
+        if let Some(month) = self.0.iter_mut().find(|month| month.start == start) {
+            for (total, added) in [(&mut month.sent, sent), (&mut month.received, received)] {
+                if let Some(added) = added {
+                    *total = Some(total.unwrap_or(0).saturating_add(added).min(MAX_AMOUNT));
                 }
             }
         }
     }
 
-    fn total(&self, counter: Counter, now: Timestamp) -> Option<u64> {
-        if self.start < now.start_of_month() { None } else { self.totals.total(counter) }
+    fn of(&self, now: Timestamp) -> Month {
+        let start = now.start_of_month();
+        self.0.into_iter().find(|month| month.start == start).unwrap_or_default()
     }
 }
 
@@ -120,7 +130,8 @@ impl Cell {
             figures.file_operations.add(at, rollup.total(Counter::FileOperations).unwrap_or(0));
         }
         for (bucket, rollup) in &past.days {
-            figures.month.add(bucket.start(), rollup);
+            let total = |counter| rollup.total(counter);
+            figures.months.add(bucket.start(), total(Counter::BytesSent), total(Counter::BytesReceived));
         }
         let newest_reading = crate::monitoring::Level::ALL.iter().filter_map(|level| past.readings.of(*level));
         let newest_minute = past.minutes.last().map(|(bucket, _)| bucket.start());
@@ -135,15 +146,15 @@ impl Cell {
     }
 
     /// Takes a sample that is durable already.
-    pub(crate) fn apply(&self, sample: &Sample) {
-        self.figures.lock().apply(sample);
+    pub(crate) fn apply(&self, sample: &Sample, now: Timestamp) {
+        self.figures.lock().apply(sample, now);
         self.tell();
     }
 
     /// Takes a sample that the next flush makes durable. Says whether the cell has to be enqueued for it.
     pub(crate) fn record(&self, sample: &Sample) -> bool {
         let mut figures = self.figures.lock();
-        figures.apply(sample);
+        figures.apply(sample, sample.taken_at());
         figures.pending.add(sample);
         // Under the lock, so that a flush which has just emptied `pending` has cleared the mark before this sets it.
         let has_to_wait = !self.is_waiting.swap(true, Ordering::Relaxed);
@@ -176,8 +187,8 @@ impl Cell {
         match resource {
             Resource::ApiCalls => (figures.api_calls.sum(now), figures.api_calls.next_reset(now)),
             Resource::FileOperations => (figures.file_operations.sum(now), figures.file_operations.next_reset(now)),
-            Resource::BytesSent => (figures.month.total(Counter::BytesSent, now).unwrap_or(0), None),
-            Resource::BytesReceived => (figures.month.total(Counter::BytesReceived, now).unwrap_or(0), None),
+            Resource::BytesSent => (figures.months.of(now).sent.unwrap_or(0), None),
+            Resource::BytesReceived => (figures.months.of(now).received.unwrap_or(0), None),
             Resource::DatabaseQueries => (figures.queries.sum(now), figures.queries.next_reset(now)),
             _ => {
                 let reading = resource.level().and_then(|level| figures.readings.of(level));
@@ -211,10 +222,12 @@ impl Cell {
 }
 
 impl Figures {
-    fn apply(&mut self, sample: &Sample) {
-        let at = sample.taken_at();
-        self.newest = self.newest.max(Some(at));
+    fn apply(&mut self, sample: &Sample, now: Timestamp) {
+        self.newest = self.newest.max(Some(sample.taken_at()));
         self.readings.add(sample);
+        // A source's clock may be ahead: what it counted has happened by now, and must not push what is older out of
+        // its window before the time.
+        let at = sample.taken_at().min(now);
         if let Some(calls) = sample.added(Counter::ApiCalls) {
             self.api_calls.add(at, calls);
         }
@@ -226,10 +239,9 @@ impl Figures {
             let (first, last) = self.queries_measured.unwrap_or((at, at));
             self.queries_measured = Some((first, last.max(at)));
         }
-        if sample.added(Counter::BytesSent).is_some() || sample.added(Counter::BytesReceived).is_some() {
-            let mut rollup = Rollup::default();
-            rollup.add(sample);
-            self.month.add(at, &rollup);
+        let (sent, received) = (sample.added(Counter::BytesSent), sample.added(Counter::BytesReceived));
+        if sent.is_some() || received.is_some() {
+            self.months.add(sample.taken_at(), sent, received);
         }
     }
 
@@ -237,8 +249,8 @@ impl Figures {
         Metrics {
             at: self.newest.unwrap_or(now),
             readings: self.readings,
-            bytes_sent: self.month.total(Counter::BytesSent, now),
-            bytes_received: self.month.total(Counter::BytesReceived, now),
+            bytes_sent: self.months.of(now).sent,
+            bytes_received: self.months.of(now).received,
             queries_per_second: self.queries_per_second(now),
             api_calls_per_hour: self.api_calls.sum(now),
             file_operations_per_hour: self.file_operations.sum(now),
@@ -274,7 +286,7 @@ mod tests {
         let metrics = cell.metrics(NOW);
         assert_eq!(metrics.readings, Readings::default());
         assert_eq!((metrics.bytes_sent, metrics.queries_per_second), (None, None));
-        cell.apply(&Sample::at(NOW).with_added(Counter::BytesSent, 0));
+        cell.apply(&Sample::at(NOW).with_added(Counter::BytesSent, 0), NOW);
         assert_eq!(cell.metrics(NOW).bytes_sent, Some(0));
         assert_eq!(cell.metrics(NOW).bytes_received, None);
     }
@@ -283,8 +295,8 @@ mod tests {
     fn a_late_sample_adds_up_but_does_not_turn_a_level_back() {
         let cell = cell();
         let earlier = NOW.before(Duration::from_secs(30));
-        cell.apply(&Sample::at(NOW).with_level(Level::RamBytes, 2).with_added(Counter::ApiCalls, 1));
-        cell.apply(&Sample::at(earlier).with_level(Level::RamBytes, 1).with_added(Counter::ApiCalls, 1));
+        cell.apply(&Sample::at(NOW).with_level(Level::RamBytes, 2).with_added(Counter::ApiCalls, 1), NOW);
+        cell.apply(&Sample::at(earlier).with_level(Level::RamBytes, 1).with_added(Counter::ApiCalls, 1), NOW);
         let metrics = cell.metrics(NOW);
         assert_eq!(metrics.readings.of(Level::RamBytes).unwrap().value, 2);
         assert_eq!((metrics.api_calls_per_hour, metrics.at), (2, NOW));
@@ -309,18 +321,32 @@ mod tests {
         let cell = cell();
         let last_of_month: Timestamp = "2024-01-31T23:59:00Z".parse().unwrap();
         let first_of_next: Timestamp = "2024-02-01T00:01:00Z".parse().unwrap();
-        cell.apply(&Sample::at(last_of_month).with_added(Counter::BytesSent, 7));
+        let sent = |at, bytes| Sample::at(at).with_added(Counter::BytesSent, bytes);
+        cell.apply(&sent(last_of_month, 7), last_of_month);
         assert_eq!(cell.metrics(last_of_month).bytes_sent, Some(7));
         assert_eq!(cell.metrics(first_of_next).bytes_sent, None);
-        cell.apply(&Sample::at(first_of_next).with_added(Counter::BytesSent, 1));
+        // From a source whose clock is ahead: the present month goes on.
+        cell.apply(&sent(first_of_next, 1), last_of_month);
+        cell.apply(&sent(last_of_month, 5), last_of_month);
+        assert_eq!(cell.metrics(last_of_month).bytes_sent, Some(12));
         assert_eq!(cell.metrics(first_of_next).bytes_sent, Some(1));
+    }
+
+    #[test]
+    fn a_source_ahead_of_its_time_pushes_nothing_out_of_the_hour() {
+        let cell = cell();
+        let one = |at| Sample::at(at).with_added(Counter::ApiCalls, 1);
+        cell.apply(&one(NOW.before(Duration::from_secs(58 * 60))), NOW);
+        cell.apply(&one(NOW.after(Duration::from_secs(290))), NOW);
+        assert_eq!(cell.metrics(NOW).api_calls_per_hour, 2);
     }
 
     #[test]
     fn a_rate_is_taken_over_the_time_that_was_measured() {
         let cell = cell();
         for second in 0..20 {
-            cell.apply(&Sample::at(NOW.after(Duration::from_secs(second))).with_added(Counter::DatabaseQueries, 50));
+            let at = NOW.after(Duration::from_secs(second));
+            cell.apply(&Sample::at(at).with_added(Counter::DatabaseQueries, 50), at);
         }
         let rate = cell.metrics(NOW.after(Duration::from_secs(20))).queries_per_second.unwrap();
         assert!((rate - 50.0).abs() < 2.6, "{rate}");

@@ -176,11 +176,12 @@ impl Writer {
         sources.save(&mut *tx).await?;
         tx.commit().await?;
 
+        let now = self.clock.now();
         for (entry, verdict) in entries.iter().zip(&verdicts) {
             if let Ok(Receipt { is_duplicate: false, .. }) = verdict {
                 for (account, sample) in &entry.report.samples {
                     if let Some(cell) = cells.get(account) {
-                        cell.apply(sample);
+                        cell.apply(sample, now);
                     }
                 }
             }

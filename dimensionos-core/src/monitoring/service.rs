@@ -91,7 +91,8 @@ impl Monitoring<'_> {
         let (row, standing) = inner.account(account).await?;
         allows(&context.caller, Action::SeeUsage, Target::Account(account, standing))?;
         let now = inner.clock.now();
-        let end = now.after(MAX_SAMPLE_LEAD);
+        // What sources measured ahead of this clock is counted, but not into the next period.
+        let end = now.after(MAX_SAMPLE_LEAD).min(period.end(now));
         let mut tx = inner.store.begin(Access::Read).await?;
         let buckets = tx.usage(account, period.resolution(), period.start(now), end).await?;
         Ok(summarise(period, now, &buckets, &inner.tier(row.tier)))

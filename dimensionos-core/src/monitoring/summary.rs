@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use crate::allocation::{Allocation, Resource};
 use crate::monitoring::rollup::{Bucket, LevelRollup, Resolution, Rollup};
 use crate::time::Timestamp;
@@ -20,6 +22,18 @@ impl UsagePeriod {
             Self::Day => now.start_of_day(),
             Self::Month => now.start_of_month(),
         }
+    }
+
+    /// When the period that holds `now` ends.
+    #[must_use]
+    pub fn end(self, now: Timestamp) -> Timestamp {
+        // No month has more than 31 days, so half a day past them is in the next one.
+        let length = match self {
+            Self::Hour => Duration::from_secs(3_600),
+            Self::Day => Duration::from_hours(24),
+            Self::Month => return self.start(now).after(Duration::from_hours(31 * 24 + 12)).start_of_month(),
+        };
+        self.start(now).after(length)
     }
 
     /// The buckets a summary is made from: fine enough for a peak, and never more than some hundreds.
@@ -160,8 +174,6 @@ mod tests {
     use super::*;
     use crate::allocation::TierName;
     use crate::monitoring::{Counter, Level, Sample};
-    use std::time::Duration;
-
     fn summary(period: UsagePeriod, now: &str, samples: &[Sample]) -> UsageSummary {
         let mut buckets = std::collections::BTreeMap::<Bucket, Rollup>::new();
         for sample in samples {
@@ -184,6 +196,18 @@ mod tests {
         assert_eq!((ram.total, ram.average, ram.peak, ram.percent), (None, None, None, None));
         assert_eq!(ram.limit, Some(4 << 30));
         assert_eq!(of(&summary, Resource::Tables).limit, None);
+    }
+
+    #[test]
+    fn a_period_ends_where_the_next_begins() {
+        for now in ["2024-01-31T23:59:59Z", "2024-02-29T12:00:00Z", "2023-02-01T00:00:00Z", "2024-12-31T23:59:59Z"] {
+            let now: Timestamp = now.parse().unwrap();
+            for period in [UsagePeriod::Hour, UsagePeriod::Day, UsagePeriod::Month] {
+                let end = period.end(now);
+                assert_eq!(period.start(end), end);
+                assert_eq!(period.start(end.before(Duration::from_millis(1))), period.start(now));
+            }
+        }
     }
 
     #[test]

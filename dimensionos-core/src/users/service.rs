@@ -37,11 +37,14 @@ impl Users<'_> {
     /// Registers an account on the FREE tier, its trial beginning now, and signs it in.
     ///
     /// # Errors
-    /// `WeakPassword`; `IdentityUnavailable` where the identity has an account; `Busy` where too many passwords are
+    /// `InvalidInput` for an account number, which is issued and never chosen; `WeakPassword`; `IdentityUnavailable` where the identity has an account; `Busy` where too many passwords are
     /// waiting to be hashed.
     pub async fn register(&self, _context: &Context, registration: Registration) -> Result<Registered, Error> {
         let Self(inner) = self;
         let (identity, account_number) = if let Some(identity) = registration.identity {
+            if matches!(identity, Identity::AccountNumber(_)) {
+                return Err(Error::invalid("identity", "account numbers are issued, not chosen"));
+            }
             (identity, None)
         } else {
             let number = AccountNumber::random(&*inner.entropy)?;

@@ -60,6 +60,7 @@ struct Data {
 
 #[derive(Deserialize)]
 struct Receipt {
+    sequence: u64,
     duplicate: bool,
 }
 
@@ -83,10 +84,11 @@ struct Extensions {
 ///
 /// An answer without code and receipt is not our server's (a proxy, another program on the port), so the report waits
 /// for our server; only where the request itself was at fault would it be so for ever.
-pub(super) fn sort(status: StatusCode, body: &[u8]) -> Answer {
+pub(super) fn sort(status: StatusCode, body: &[u8], sequence: u64) -> Answer {
     let body = serde_json::from_slice::<Body>(body).unwrap_or(Body { data: None, errors: Vec::new() });
     if let Some(receipt) = body.data.and_then(|data| data.receipt)
         && status.is_success()
+        && receipt.sequence == sequence
     {
         return Answer::Received { duplicate: receipt.duplicate };
     }
@@ -94,7 +96,7 @@ pub(super) fn sort(status: StatusCode, body: &[u8]) -> Answer {
         if let Some(code) = fault.extensions.code {
             let asked = fault.extensions.retry_after_seconds;
             let asked = asked.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-            return sort_code(code, &fault.message, asked);
+            return sort_code(known_form(code), &fault.message, asked);
         }
     }
     let refusal = |code: &str| Refusal { code: code.to_owned(), message: format!("HTTP status {}", status.as_u16()) };
@@ -118,6 +120,12 @@ fn sort_code(code: String, message: &str, asked: Option<Duration>) -> Answer {
     }
 }
 
+/// A code as our server writes them; whatever else stands there is not repeated.
+fn known_form(code: String) -> String {
+    let is_code = !code.is_empty() && code.len() <= 64 && code.bytes().all(|c| c.is_ascii_uppercase() || c == b'_');
+    if is_code { code } else { "UNKNOWN".to_owned() }
+}
+
 /// The message on one line of a terminal, whatever the other end has put into it.
 fn plain(message: &str) -> String {
     message.chars().filter(|character| !character.is_control()).take(MAX_MESSAGE_CHARS).collect()
@@ -128,7 +136,7 @@ mod tests {
     use super::*;
 
     fn answer(status: u16, body: &str) -> Answer {
-        sort(StatusCode::from_u16(status).unwrap(), body.as_bytes())
+        sort(StatusCode::from_u16(status).unwrap(), body.as_bytes(), 1)
     }
 
     fn fault(code: &str) -> String {
@@ -140,7 +148,7 @@ mod tests {
     #[test]
     fn a_receipt_ends_a_report() {
         let body =
-            |duplicate| format!(r#"{{"data":{{"reportUsage":{{"sequence":7,"duplicate":{duplicate},"samples":2}}}}}}"#);
+            |duplicate| format!(r#"{{"data":{{"reportUsage":{{"sequence":1,"duplicate":{duplicate},"samples":2}}}}}}"#);
         assert_eq!(answer(200, &body(false)), Answer::Received { duplicate: false });
         assert_eq!(answer(200, &body(true)), Answer::Received { duplicate: true });
     }

@@ -71,7 +71,7 @@ impl Client {
         loop {
             match response.chunk().await {
                 Ok(Some(chunk)) => answer.extend_from_slice(&chunk),
-                Ok(None) => return sort(status, &answer),
+                Ok(None) => return sort(status, &answer, sequence),
                 Err(_) => return unreachable,
             }
             if answer.len() > MAX_ANSWER_BYTES {

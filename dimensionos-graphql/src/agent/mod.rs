@@ -126,6 +126,12 @@ pub async fn run(settings: AgentSettings, stop: CancellationToken) -> Result<Out
         return Err(AgentError::NothingToMeter);
     }
     let client = Client::new(&settings.server, &settings.token)?;
+    // Told only now that the address is known to hold no password.
+    let metered = settings.target.iter().map(ToString::to_string);
+    let storage = settings.storage.iter().map(|_| "a storage directory".to_owned());
+    let database = settings.database.iter().map(|_| "a database".to_owned());
+    let metered: Vec<String> = metered.chain(storage).chain(database).collect();
+    tracing::info!("metering {} for {}, reporting to {}", metered.join(", "), settings.account, settings.server);
     let spool = SharedSpool::open(settings.state).await?;
     let mark = spool.with(|spool| spool.mark()).await?;
     let meter = Meter::start(settings.target, settings.storage, settings.database, settings.interval, mark).await?;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{ArgGroup, Parser};
+use dimensionos_core::AccountId;
 use dimensionos_graphql::agent::{self, AgentSettings, AgentToken, Outcome, Target, parse_interval};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -23,11 +24,12 @@ struct Arguments {
     #[arg(long, value_name = "URL")]
     server: String,
     /// The agent's token; better given in the environment, as everybody on the machine can see a command line
-    #[arg(long, value_name = "T", env = "DIMENSIONOS_AGENT_TOKEN", hide_env_values = true)]
+    #[arg(long, value_name = "T", env = "DIMENSIONOS_AGENT_TOKEN", hide_env_values = true,
+        value_parser = clap::builder::NonEmptyStringValueParser::new())]
     token: String,
     /// The account that the usage is of
     #[arg(long, value_name = "ID")]
-    account: String,
+    account: AccountId,
     /// Meter the whole machine
     #[arg(long)]
     host: bool,
@@ -95,10 +97,7 @@ fn settings(arguments: Arguments) -> Option<AgentSettings> {
         (.., Some(path)) => Some(Target::Cgroup(path)),
         (false, None, None) => None,
     };
-    let mut metered: Vec<String> = target.iter().map(ToString::to_string).collect();
-    metered.extend(storage.is_some().then(|| "a storage directory".to_owned()));
-    metered.extend(database.is_some().then(|| "a database".to_owned()));
-    eprintln!("metering {} for {account}, reporting to {server}", metered.join(", "));
+    let account = account.to_string();
     let state = match state_dir {
         Some(directory) => directory,
         None => state_home()?.join("dimensionos-agent").join(name(&account, target.as_ref(), storage.as_ref())),

@@ -22,7 +22,8 @@ impl Origins {
             return true;
         }
         let own_host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-        let origin_host = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
+        let origin = origin.to_str().unwrap_or_default();
+        let origin_host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
         own_host.is_some() && own_host == origin_host
     }
 }
@@ -43,7 +44,13 @@ mod tests {
             origins.may_connect(&headers)
         };
         assert!(may(None) && may(Some("http://api.example:8000")) && may(Some("https://app.example")));
-        for other in ["https://evil.example", "null", "http://api.example", "https://app.example.evil.example"] {
+        for other in [
+            "https://evil.example",
+            "null",
+            "http://api.example",
+            "://api.example:8000",
+            "https://app.example.evil.example",
+        ] {
             assert!(!may(Some(other)), "{other}");
         }
     }

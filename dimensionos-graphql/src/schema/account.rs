@@ -123,6 +123,7 @@ impl Account {
         period: UsagePeriod,
     ) -> Result<UsageSummary> {
         let asked = Asked::of(context)?;
+        let _turn = asked.turn().await?;
         let usage = asked.platform.monitoring().usage(&self.viewer, self.row.id, period.into()).await;
         Ok(usage.map_err(|error| dress(&error, asked))?.into())
     }
@@ -141,6 +142,7 @@ impl Account {
         resolution: Resolution,
     ) -> Result<Vec<UsagePoint>> {
         let asked = Asked::of(context)?;
+        let _turn = asked.turn().await?;
         let range = (from.0, to.map(|to| to.0));
         let monitoring: monitoring::Monitoring<'_> = asked.platform.monitoring();
         let points = monitoring.history(&self.viewer, self.row.id, resource.into(), range, resolution.into()).await;
