@@ -147,7 +147,7 @@ async fn a_wrong_input_is_named_by_its_field() {
 
 #[tokio::test]
 async fn past_what_can_be_hashed_soon_the_answer_is_busy_and_others_do_not_wait() {
-    let home = Home::new().with("BCRYPT_COST", "12");
+    let home = Home::new().with("BCRYPT_COST", "11");
     let server = home.serve();
     let client = server.client();
     let login = json!({ "i": { "identity": { "email": "ada@example.org" }, "password": PASSWORD } });

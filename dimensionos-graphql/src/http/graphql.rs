@@ -124,7 +124,8 @@ fn parse(parameters: Parameters) -> Result<Operation, Malformed> {
     const BAD_VARIABLES: Malformed = Malformed::new(StatusCode::BAD_REQUEST, "`variables` is not a JSON object");
     let variables = parameters.variables.filter(|text| !text.is_empty());
     let variables = variables.map(|text| serde_json::from_str(&text).map_err(|_| BAD_VARIABLES)).transpose()?;
-    Ok(Operation::new(parameters.query.ok_or(NO_QUERY)?, parameters.operation_name, variables))
+    let variables: Option<Option<_>> = variables;
+    Ok(Operation::new(parameters.query.ok_or(NO_QUERY)?, parameters.operation_name, variables.flatten()))
 }
 
 /// Reads a POST's body, which has to be JSON: no page of another site can send that without asking first.

@@ -166,7 +166,7 @@ impl Client {
     pub async fn try_ask(&self, query: &str, variables: Value) -> Result<Value, reqwest::Error> {
         let body = json!({ "query": query, "variables": variables }).to_string();
         let mut request = self.http.post(format!("{}/graphql", self.address)).body(body);
-        request = request.header("content-type", "application/json").timeout(Duration::from_secs(30));
+        request = request.header("content-type", "application/json").timeout(Duration::from_secs(60));
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
