@@ -108,8 +108,9 @@ fn fail(error: &(dyn StdError + 'static)) -> ExitCode {
     ExitCode::from(1)
 }
 
-/// An error and its causes, in one line.
-pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
+/// An error and its causes, in one line: how both binaries say a fault.
+#[must_use]
+pub fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut told = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

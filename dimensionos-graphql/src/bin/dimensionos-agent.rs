@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{ArgGroup, Parser};
 use dimensionos_core::AccountId;
 use dimensionos_graphql::agent::{self, AgentSettings, AgentToken, Outcome, Target, parse_interval};
+use dimensionos_graphql::cli::chain;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
@@ -150,17 +151,6 @@ fn stop_on_signal(stop: CancellationToken) -> std::io::Result<()> {
         }
     });
     Ok(())
-}
-
-/// An error with its causes, on one line.
-fn chain(error: &dyn Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        line = format!("{line}: {error}");
-        cause = error.source();
-    }
-    line
 }
 
 fn fault(error: &dyn std::fmt::Display) -> ExitCode {
