@@ -4,7 +4,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use dimensionos_core::auth::Password;
+use dimensionos_core::auth::{Password, SignIn};
 use dimensionos_core::secret::BearerToken;
 use dimensionos_core::users::{Identity, Registration};
 use dimensionos_core::{Context, MemoryStore, Platform};
@@ -19,7 +19,7 @@ fn identity(criterion: &mut Criterion) {
     let identity = Identity::email("ada@example.org").expect("a good address");
     let (platform, access) = runtime.block_on(async {
         let platform = Platform::builder(MemoryStore::new()).open().await.expect("a platform");
-        let registration = Registration { identity: Some(identity.clone()), password: password.clone() };
+        let registration = Registration::new(Some(identity.clone()), password.clone());
         let registered = platform.users().register(&Context::anonymous(), registration).await.expect("a new account");
         (platform, BearerToken::new(registered.tokens.access_token.expose()))
     });
@@ -31,7 +31,9 @@ fn identity(criterion: &mut Criterion) {
     });
     group.bench_function("login", |bencher| {
         bencher.iter(|| {
-            let login = async { platform.auth().login(&Context::anonymous(), &identity, &password).await };
+            let login = async {
+                platform.auth().login(&Context::anonymous(), SignIn::new(identity.clone(), password.clone())).await
+            };
             runtime.block_on(login).expect("signed in")
         });
     });

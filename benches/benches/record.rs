@@ -16,7 +16,7 @@ struct Plain([u64; 8]);
 
 async fn meter(platform: &Platform) -> Meter {
     let password = Password::new("violet harbour kestrel 41").expect("a good password");
-    let registration = Registration { identity: None, password };
+    let registration = Registration::new(None, password);
     let registered = platform.users().register(&Context::anonymous(), registration).await.expect("a new account");
     platform.monitoring().meter(&Context::system(), registered.account.id).await.expect("its meter")
 }

@@ -23,7 +23,7 @@ async fn setting(database: Database) -> Setting {
     let platform = Platform::builder(database.clone()).hash_cost(HashCost::for_tests());
     let platform = platform.open().await.expect("a platform");
     let password = Password::new("violet harbour kestrel 41").expect("a good password");
-    let registration = Registration { identity: None, password };
+    let registration = Registration::new(None, password);
     let registered = platform.users().register(&Context::anonymous(), registration).await.expect("a new account");
     let name = "bench".parse().expect("a good name");
     let key = platform.auth().create_key(&Context::system(), Role::Agent, name).await.expect("a new key");

@@ -1,5 +1,6 @@
 //! Who asks: the first argument of every call of a service.
 
+use crate::auth::Source;
 use crate::id::{AccessKeyId, AccountId, RequestId, SessionId};
 use crate::time::Timestamp;
 
@@ -49,13 +50,15 @@ pub struct Context {
     pub caller: Caller,
     /// The request, where there is one: it stands in the log beside any fault.
     pub request: Option<RequestId>,
+    /// Where it comes from, where that is known: failed sign-ins are counted by it.
+    pub source: Option<Source>,
 }
 
 impl Context {
     /// A call by `caller`, outside any request.
     #[must_use]
     pub const fn new(caller: Caller) -> Self {
-        Self { caller, request: None }
+        Self { caller, request: None, source: None }
     }
 
     /// A call by nobody in particular, as for registering and signing in.
@@ -74,6 +77,13 @@ impl Context {
     #[must_use]
     pub const fn in_request(mut self, request: RequestId) -> Self {
         self.request = Some(request);
+        self
+    }
+
+    /// The same call, from that source.
+    #[must_use]
+    pub const fn from_source(mut self, source: Option<Source>) -> Self {
+        self.source = source;
         self
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::allocation::Decision;
+use crate::auth::Challenge;
 use crate::entropy::EntropyError;
 use crate::payment::StatusReason;
 use crate::store::StoreError;
@@ -31,8 +32,8 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// Unknown account or wrong password: which of the two is never told.
-    #[error("unknown account or wrong password")]
+    /// Unknown account, wrong password or wrong code: which of them is never told.
+    #[error("unknown account, wrong password or wrong code")]
     InvalidCredentials,
     /// The token was good and has run out.
     #[error("the token has expired")]
@@ -43,6 +44,9 @@ pub enum Error {
     /// The refresh token was used before; its whole session has been ended.
     #[error("the refresh token was used before, so its session has been ended")]
     TokenReused,
+    /// The call needs a password check within the last five minutes.
+    #[error("check the password again first")]
+    ReauthenticationRequired,
     /// The password would be guessed.
     #[error("the password is too weak")]
     WeakPassword {
@@ -52,6 +56,18 @@ pub enum Error {
     /// An account under this identity exists already.
     #[error("this identity is in use")]
     IdentityUnavailable,
+    /// Too many attempts have failed. Waiting helps, and so does the same call with the challenge solved.
+    #[error("too many attempts have failed")]
+    RateLimited {
+        /// When it goes on without a proof.
+        retry_after: Duration,
+        /// What it goes on with at once.
+        challenge: Box<Challenge>,
+    },
+    /// Terms have come into force that the account has not accepted. It may see itself, export, accept, erase itself and
+    /// sign out.
+    #[error("the terms in force are not accepted")]
+    TermsNotAccepted,
     /// More work is waiting than can be done soon.
     #[error("too much is waiting")]
     Busy {
@@ -115,8 +131,11 @@ pub enum Code {
     TokenExpired,
     TokenInvalid,
     TokenReused,
+    ReauthenticationRequired,
     WeakPassword,
     IdentityUnavailable,
+    RateLimited,
+    TermsNotAccepted,
     Busy,
     ServiceReadOnly,
     ServiceSuspended,
@@ -139,8 +158,11 @@ impl Code {
             Self::TokenExpired => "TOKEN_EXPIRED",
             Self::TokenInvalid => "TOKEN_INVALID",
             Self::TokenReused => "TOKEN_REUSED",
+            Self::ReauthenticationRequired => "REAUTHENTICATION_REQUIRED",
             Self::WeakPassword => "WEAK_PASSWORD",
             Self::IdentityUnavailable => "IDENTITY_UNAVAILABLE",
+            Self::RateLimited => "RATE_LIMITED",
+            Self::TermsNotAccepted => "TERMS_NOT_ACCEPTED",
             Self::Busy => "BUSY",
             Self::ServiceReadOnly => "SERVICE_READ_ONLY",
             Self::ServiceSuspended => "SERVICE_SUSPENDED",
@@ -165,8 +187,11 @@ impl Error {
             Self::TokenExpired => Code::TokenExpired,
             Self::TokenInvalid => Code::TokenInvalid,
             Self::TokenReused => Code::TokenReused,
+            Self::ReauthenticationRequired => Code::ReauthenticationRequired,
             Self::WeakPassword { .. } => Code::WeakPassword,
             Self::IdentityUnavailable => Code::IdentityUnavailable,
+            Self::RateLimited { .. } => Code::RateLimited,
+            Self::TermsNotAccepted => Code::TermsNotAccepted,
             Self::Busy { .. } => Code::Busy,
             Self::ServiceReadOnly { .. } => Code::ServiceReadOnly,
             Self::ServiceSuspended { .. } => Code::ServiceSuspended,

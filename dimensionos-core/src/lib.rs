@@ -18,7 +18,7 @@
 //! // The address is tagged in memory and forgotten.
 //! let identity = Some(Identity::email("ada@example.org")?);
 //! let password = Password::new("violet harbour kestrel 41")?;
-//! let ada = platform.users().register(&Context::anonymous(), Registration { identity, password }).await?.account;
+//! let ada = platform.users().register(&Context::anonymous(), Registration::new(identity, password)).await?.account;
 //!
 //! // The program meters for itself: a handle once, then a sample whenever something happens.
 //! let system = Context::system();

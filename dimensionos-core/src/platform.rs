@@ -4,10 +4,13 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use dashmap::DashMap;
+use parking_lot::RwLock;
 
 use crate::Error;
 use crate::allocation::{self, Allocation, Allocations, TierName};
-use crate::auth::{Audience, Auth, HashCost, HashingLimits, Issuer, Keys, Passwords, TokenMint};
+use crate::auth::{
+    Audience, Auth, GuessLimits, HashCost, HashingLimits, Issuer, Keys, PasswordRule, Passwords, Secrets, Throttle,
+};
 use crate::context::Caller;
 use crate::entropy::{Entropy, OsEntropy};
 use crate::id::{AccessKeyId, AccountId};
@@ -17,7 +20,7 @@ use crate::policy::{Action, Target, allows};
 use crate::secret::SecretDigest;
 use crate::store::{Access, Store};
 use crate::time::{Clock, SystemClock};
-use crate::users::{Account, Directory, Users};
+use crate::users::{Account, Directory, Entry, Terms, Users};
 
 /// How often what has run out is removed.
 const UPKEEP_INTERVAL: Duration = Duration::from_hours(1);
@@ -33,9 +36,14 @@ pub(crate) struct Inner {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
-    pub(crate) keys: Keys,
-    pub(crate) tokens: TokenMint,
+    secrets: RwLock<Arc<Secrets>>,
+    issuer: Issuer,
+    audience: Audience,
+    pub(crate) services: Vec<Audience>,
+    pub(crate) terms: Terms,
+    pub(crate) password_rule: PasswordRule,
     pub(crate) passwords: Passwords,
+    pub(crate) throttle: Throttle,
     pub(crate) directory: Directory,
     pub(crate) key_holders: DashMap<SecretDigest, AccessKeyId>,
     pub(crate) tiers: Arc<[Allocation]>,
@@ -46,9 +54,27 @@ pub(crate) struct Inner {
 impl Inner {
     /// An account with its standing as of now.
     pub(crate) async fn account(&self, id: AccountId) -> Result<(Account, Standing), Error> {
-        let entry = self.directory.entry(&*self.store, id).await?.ok_or(Error::no_account())?;
-        let standing = lifecycle::standing(&entry.account, self.clock.now());
-        Ok((entry.account.clone(), standing))
+        let entry = self.entry(id).await?;
+        Ok((entry.account.clone(), self.standing(&entry.account)))
+    }
+
+    /// An account with its open sessions.
+    pub(crate) async fn entry(&self, id: AccountId) -> Result<Arc<Entry>, Error> {
+        self.directory.entry(&*self.store, id).await?.ok_or(Error::no_account())
+    }
+
+    pub(crate) fn standing(&self, account: &Account) -> Standing {
+        lifecycle::standing(account, &self.terms, self.clock.now())
+    }
+
+    /// Decides whether a caller may do that to an account in its present standing.
+    pub(crate) fn allows(&self, caller: &Caller, action: Action, account: &Account) -> Result<(), Error> {
+        allows(caller, action, Target::Account(account.id, self.standing(account)))
+    }
+
+    /// The keys in use.
+    pub(crate) fn secrets(&self) -> Arc<Secrets> {
+        Arc::clone(&self.secrets.read())
     }
 
     pub(crate) fn tier(&self, tier: TierName) -> Allocation {
@@ -68,8 +94,12 @@ impl Platform {
             entropy: Arc::new(OsEntropy),
             cost: HashCost::DEFAULT,
             hashing: HashingLimits::default(),
+            guesses: GuessLimits::default(),
+            password_rule: PasswordRule::default(),
+            terms: Terms::default(),
             issuer: Issuer::default(),
             audience: Audience::default(),
+            services: Vec::new(),
         }
     }
 
@@ -109,17 +139,34 @@ impl Platform {
         &*self.inner.entropy
     }
 
+    /// Puts other keys in the place of those in use, at once and for every call that begins after it. Of a list the
+    /// first makes and all verify, so that nothing fails while one takes another's place.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a key that cannot be used; then those in use stay.
+    pub fn replace_keys(&self, keys: Keys) -> Result<(), Error> {
+        let secrets = secrets(keys, &self.inner.issuer, &self.inner.audience)?;
+        *self.inner.secrets.write() = Arc::new(secrets);
+        Ok(())
+    }
+
+    /// The versions of the terms of service.
+    #[must_use]
+    pub fn terms(&self) -> &Terms {
+        &self.inner.terms
+    }
+
     /// Whether a caller may go on listening: its token still holds, and its account's standing still allows it. For
     /// connections that outlive a request.
     ///
     /// # Errors
     /// `TokenExpired` or `TokenInvalid` where the token does not hold, `ServiceSuspended` or `ServiceCancelled` where
-    /// the account's standing forbids it.
+    /// the account's standing forbids it, `TermsNotAccepted` where newer terms are in force.
     pub async fn recheck_listener(&self, caller: &Caller) -> Result<(), Error> {
         self.auth().recheck(caller).await?;
         let Caller::Account(principal) = caller else { return Ok(()) };
-        let (_, standing) = self.inner.account(principal.account).await?;
-        allows(caller, Action::WatchUsage, Target::Account(principal.account, standing))
+        let entry = self.inner.entry(principal.account).await?;
+        self.inner.allows(caller, Action::WatchUsage, &entry.account)
     }
 
     /// Whether the storage answers.
@@ -140,8 +187,12 @@ pub struct PlatformBuilder {
     entropy: Arc<dyn Entropy>,
     cost: HashCost,
     hashing: HashingLimits,
+    guesses: GuessLimits,
+    password_rule: PasswordRule,
+    terms: Terms,
     issuer: Issuer,
     audience: Audience,
+    services: Vec<Audience>,
 }
 
 impl PlatformBuilder {
@@ -181,6 +232,34 @@ impl PlatformBuilder {
         self
     }
 
+    /// How many wrong guesses are free.
+    #[must_use]
+    pub fn guesses(mut self, limits: GuessLimits) -> Self {
+        self.guesses = limits;
+        self
+    }
+
+    /// What a new password has to be.
+    #[must_use]
+    pub fn passwords(mut self, rule: PasswordRule) -> Self {
+        self.password_rule = rule;
+        self
+    }
+
+    /// The versions of the terms of service; one, called `1`, when left out.
+    #[must_use]
+    pub fn terms(mut self, terms: Terms) -> Self {
+        self.terms = terms;
+        self
+    }
+
+    /// Other services that accounts may ask tokens for. Each knows an account by a name of its own.
+    #[must_use]
+    pub fn services(mut self, services: Vec<Audience>) -> Self {
+        self.services = services;
+        self
+    }
+
     /// Who makes the tokens, and whom they are for.
     #[must_use]
     pub fn tokens(mut self, issuer: Issuer, audience: Audience) -> Self {
@@ -193,7 +272,8 @@ impl PlatformBuilder {
     /// runtime.
     ///
     /// # Errors
-    /// `Store` where the storage cannot be read or written; `InvalidInput` for a key that cannot be used.
+    /// `Store` where the storage cannot be read or written; `InvalidInput` for a key that cannot be used, or a service
+    /// that is called as this one.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -202,19 +282,27 @@ impl PlatformBuilder {
             Some(keys) => keys,
             None => Keys::generate(&*self.entropy)?,
         };
-        let tokens = TokenMint::new(&keys, self.issuer, self.audience)
-            .map_err(|invalid| Error::invalid("signingKey", invalid.to_string()))?;
+        if self.services.contains(&self.audience) {
+            return Err(Error::invalid("services", "one is called as this deployment itself"));
+        }
+        let secrets = secrets(keys, &self.issuer, &self.audience)?;
         let tiers = allocation::service::load(&*self.store).await?;
         let metering = Arc::new(Metering::default());
         let ledger = Ledger::start(Arc::clone(&self.store), Arc::clone(&metering), Arc::clone(&self.clock));
-        let passwords = Passwords::new(self.cost, self.hashing, Arc::clone(&self.entropy), keys.clone());
+        let passwords = Passwords::new(self.cost, self.hashing, Arc::clone(&self.entropy));
+        let throttle = Throttle::new(self.guesses, Arc::clone(&self.entropy));
         let inner = Arc::new(Inner {
             store: self.store,
             clock: self.clock,
             entropy: self.entropy,
-            keys,
-            tokens,
+            secrets: RwLock::new(Arc::new(secrets)),
+            issuer: self.issuer,
+            audience: self.audience,
+            services: self.services,
+            terms: self.terms,
+            password_rule: self.password_rule,
             passwords,
+            throttle,
             directory: Directory::default(),
             key_holders: DashMap::new(),
             tiers,
@@ -226,12 +314,20 @@ impl PlatformBuilder {
     }
 }
 
+fn secrets(keys: Keys, issuer: &Issuer, audience: &Audience) -> Result<Secrets, Error> {
+    Secrets::new(keys, issuer.clone(), audience.clone())
+        .map_err(|invalid| Error::invalid("signingKey", invalid.to_string()))
+}
+
 /// Removes what has run out, for as long as the platform is there.
 async fn upkeep(platform: Weak<Inner>) {
     let mut ticks = tokio::time::interval(UPKEEP_INTERVAL);
     loop {
         ticks.tick().await;
         let Some(inner) = platform.upgrade() else { return };
+        let now = inner.clock.now();
+        inner.throttle.tidy(now);
+        inner.secrets().tokens.tidy(now);
         if let Err(error) = purge(&inner).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "what has run out could not be removed");
         }

@@ -18,8 +18,24 @@ pub enum Action {
     Meter,
     /// Ask whether an account may use more.
     AskQuota,
+    /// See the tag an account is known by, its sessions and how many codes it has left.
+    SeeIdentity,
+    /// Take out everything that is known of an account.
+    Export,
     /// End sessions of an account.
     Logout,
+    /// Prove again to know the password.
+    Reauthenticate,
+    /// Erase an account.
+    Erase,
+    /// Accept terms for an account.
+    AcceptTerms,
+    /// Change what opens an account: its password and recovery codes.
+    ChangeCredentials,
+    /// Get a token for another service.
+    VisitService,
+    /// Set the status of an account.
+    SetStatus,
     /// Report usage from outside, for any account.
     ReportUsage,
     /// Let a new agent report.
@@ -30,13 +46,21 @@ pub enum Action {
 
 impl Action {
     /// Every action, for the table under test.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 17] = [
         Self::SeeAccount,
         Self::SeeUsage,
         Self::WatchUsage,
         Self::Meter,
         Self::AskQuota,
+        Self::SeeIdentity,
+        Self::Export,
         Self::Logout,
+        Self::Reauthenticate,
+        Self::Erase,
+        Self::AcceptTerms,
+        Self::ChangeCredentials,
+        Self::VisitService,
+        Self::SetStatus,
         Self::ReportUsage,
         Self::CreateAgent,
         Self::CreateOperator,
@@ -57,7 +81,8 @@ pub enum Target {
 /// # Errors
 /// `Unauthenticated`, `TokenExpired` or `TokenInvalid` where somebody has to be signed in; `NotFound` where the caller
 /// may not know that the target exists; `Forbidden` where it may know and may not act; `ServiceReadOnly`,
-/// `ServiceSuspended` or `ServiceCancelled` where the account's own status forbids it.
+/// `ServiceSuspended` or `ServiceCancelled` where the account's own status forbids it; `TermsNotAccepted` where it has
+/// first to accept the terms in force.
 pub fn allows(caller: &Caller, action: Action, target: Target) -> Result<(), Error> {
     match caller {
         Caller::System => Ok(()),
@@ -69,7 +94,7 @@ pub fn allows(caller: &Caller, action: Action, target: Target) -> Result<(), Err
             _ => Err(Error::Forbidden),
         },
         Caller::Operator(_) => match action {
-            Action::CreateAgent => Ok(()),
+            Action::CreateAgent | Action::SeeAccount | Action::SeeUsage | Action::SetStatus => Ok(()),
             _ => Err(Error::Forbidden),
         },
         Caller::Account(principal) => match target {
@@ -80,32 +105,77 @@ pub fn allows(caller: &Caller, action: Action, target: Target) -> Result<(), Err
     }
 }
 
+/// What an account's own holder may do, by the account's status and by whether terms in force are not accepted yet.
 fn owner(action: Action, standing: Standing) -> Result<(), Error> {
+    let Some(open) = openness(action) else { return Err(Error::Forbidden) };
     let reason = standing.reason;
-    match (action, standing.status) {
-        (Action::Meter | Action::ReportUsage | Action::CreateAgent | Action::CreateOperator, _) => {
-            Err(Error::Forbidden)
+    match standing.status {
+        status if open.covers(status) => {}
+        ServiceStatus::Active => {}
+        ServiceStatus::ReadOnly => return Err(Error::ServiceReadOnly { reason }),
+        ServiceStatus::Suspended => return Err(Error::ServiceSuspended { reason }),
+        ServiceStatus::Cancelled => return Err(Error::ServiceCancelled { reason }),
+    }
+    if standing.are_terms_due && !is_open_before_acceptance(action) {
+        return Err(Error::TermsNotAccepted);
+    }
+    Ok(())
+}
+
+/// In which statuses an action is open; all are while the account is active.
+#[derive(Debug, Clone, Copy)]
+enum Open {
+    /// In every status.
+    Always,
+    /// Also while suspended.
+    UntilCancelled,
+    /// Also while read-only: what only reads.
+    UntilSuspended,
+    /// In no other status.
+    WhileActive,
+    /// What is left at the end: in good standing, and once cancelled.
+    ActiveOrCancelled,
+}
+
+impl Open {
+    const fn covers(self, status: ServiceStatus) -> bool {
+        use ServiceStatus::{Active, Cancelled, ReadOnly, Suspended};
+        match self {
+            Self::Always => true,
+            Self::UntilCancelled => matches!(status, Active | ReadOnly | Suspended),
+            Self::UntilSuspended => matches!(status, Active | ReadOnly),
+            Self::WhileActive => matches!(status, Active),
+            Self::ActiveOrCancelled => matches!(status, Active | Cancelled),
         }
-        // Nobody is ever locked in: signing out works in every status.
-        (Action::Logout, _) => Ok(()),
-        (_, ServiceStatus::Cancelled) => Err(Error::ServiceCancelled { reason }),
-        (Action::SeeAccount, _) => Ok(()),
-        (Action::SeeUsage | Action::WatchUsage | Action::AskQuota, ServiceStatus::Suspended) => {
-            Err(Error::ServiceSuspended { reason })
-        }
-        (Action::SeeUsage | Action::WatchUsage | Action::AskQuota, _) => Ok(()),
     }
 }
 
-/// Decides whether an account in that standing may start or renew a session.
-///
-/// # Errors
-/// `ServiceCancelled` for a cancelled account. A suspended one may sign in: that is how it learns why.
-pub fn allows_sign_in(standing: Standing) -> Result<(), Error> {
-    match standing.status {
-        ServiceStatus::Cancelled => Err(Error::ServiceCancelled { reason: standing.reason }),
-        ServiceStatus::Active | ServiceStatus::ReadOnly | ServiceStatus::Suspended => Ok(()),
-    }
+/// The table of what a status leaves open. Absent is what is never the holder's to do.
+const fn openness(action: Action) -> Option<Open> {
+    Some(match action {
+        // Nobody is ever locked in, and the way to it is open.
+        Action::Logout | Action::Reauthenticate => Open::Always,
+        Action::SeeAccount | Action::Export => Open::UntilCancelled,
+        Action::SeeUsage | Action::WatchUsage | Action::AskQuota | Action::SeeIdentity => Open::UntilSuspended,
+        Action::AcceptTerms | Action::ChangeCredentials | Action::VisitService => Open::WhileActive,
+        Action::Erase => Open::ActiveOrCancelled,
+        Action::Meter | Action::ReportUsage | Action::CreateAgent | Action::CreateOperator | Action::SetStatus => {
+            return None;
+        }
+    })
+}
+
+/// Whoever does not accept new terms can still see and take what is theirs, and leave.
+const fn is_open_before_acceptance(action: Action) -> bool {
+    matches!(
+        action,
+        Action::SeeAccount
+            | Action::Export
+            | Action::Logout
+            | Action::Reauthenticate
+            | Action::Erase
+            | Action::AcceptTerms
+    )
 }
 
 #[cfg(test)]
@@ -120,7 +190,11 @@ mod tests {
     const OTHER: AccountId = AccountId::from_bits(2);
 
     fn account(id: AccountId, status: ServiceStatus) -> Target {
-        Target::Account(id, Standing { status, reason: StatusReason::None, since: Timestamp::EPOCH })
+        standing(id, status, false)
+    }
+
+    fn standing(id: AccountId, status: ServiceStatus, are_terms_due: bool) -> Target {
+        Target::Account(id, Standing { status, reason: StatusReason::None, since: Timestamp::EPOCH, are_terms_due })
     }
 
     fn owner() -> Caller {
@@ -149,11 +223,12 @@ mod tests {
             ("read-only", account(OWN, ServiceStatus::ReadOnly)),
             ("suspended", account(OWN, ServiceStatus::Suspended)),
             ("cancelled", account(OWN, ServiceStatus::Cancelled)),
+            ("terms due", standing(OWN, ServiceStatus::Active, true)),
         ];
         let mut table = String::new();
         for (caller_name, caller) in &callers {
             for action in Action::ALL {
-                write!(table, "{caller_name:8}  {:14}", format!("{action:?}")).unwrap();
+                write!(table, "{caller_name:8}  {:17}", format!("{action:?}")).unwrap();
                 for (target_name, target) in targets {
                     let decision = allows(caller, action, target).err().map_or("yes", |error| error.code().name());
                     write!(table, "  {target_name}: {decision}").unwrap();

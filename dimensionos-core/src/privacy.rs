@@ -37,6 +37,8 @@ pub struct StoredField {
 }
 
 const WITH_THE_ACCOUNT: &str = "as long as the account";
+const UNTIL_LIFTED: &str = "until it is lifted";
+const UNTIL_USED: &str = "until it is used or replaced";
 const WITH_THE_SESSION: &str = "until the session ends, 30 days after its last use at most";
 const WITH_THE_KEY: &str = "as long as the key";
 const WITH_THE_SERVICE: &str = "as long as the service";
@@ -44,7 +46,7 @@ const ROLLED_UP: &str = "by the minute 48 hours, by the hour 90 days, by the day
 
 type Row = (&'static str, &'static str, DataClass, &'static str, &'static str);
 
-const ROWS: [Row; 42] = {
+const ROWS: [Row; 51] = {
     use DataClass::{Metric, Pseudonym, SecretDigest, Status, Technical};
     [
         ("accounts", "id", Pseudonym, "names the account; random", WITH_THE_ACCOUNT),
@@ -54,6 +56,20 @@ const ROWS: [Row; 42] = {
         ("accounts", "created_at", Status, "since when the account is active", WITH_THE_ACCOUNT),
         ("accounts", "trial_started_at", Status, "when its trial ends", WITH_THE_ACCOUNT),
         ("accounts", "epoch", Technical, "ends tokens made before", WITH_THE_ACCOUNT),
+        ("accounts", "operator_status", Status, "what an operator decided the account may do", UNTIL_LIFTED),
+        ("accounts", "operator_status_at", Status, "since when", UNTIL_LIFTED),
+        ("accounts", "operator_status_note", Status, "why, in the operator's words; its holder reads it", UNTIL_LIFTED),
+        ("accounts", "terms_version", Status, "which terms its holder accepted last", WITH_THE_ACCOUNT),
+        ("accounts", "terms_accepted_at", Status, "when", WITH_THE_ACCOUNT),
+        (
+            "accounts",
+            "subject_seed",
+            Technical,
+            "makes its unlinkable names at other services; random",
+            WITH_THE_ACCOUNT,
+        ),
+        ("recovery_codes", "account_id", Pseudonym, "whose code", UNTIL_USED),
+        ("recovery_codes", "digest", SecretDigest, "knows the code again", UNTIL_USED),
         ("passwords", "account_id", Pseudonym, "whose password", WITH_THE_ACCOUNT),
         ("passwords", "bcrypt", SecretDigest, "knows the password again", WITH_THE_ACCOUNT),
         ("passwords", "pepper_id", Technical, "names the key of the hash", WITH_THE_ACCOUNT),
@@ -61,6 +77,7 @@ const ROWS: [Row; 42] = {
         ("sessions", "account_id", Pseudonym, "whose session", WITH_THE_SESSION),
         ("sessions", "created_at", Technical, "shows the holder when it began", WITH_THE_SESSION),
         ("sessions", "expires_at", Technical, "when it ends by itself", WITH_THE_SESSION),
+        ("sessions", "authenticated_at", Technical, "when the password was last checked in it", WITH_THE_SESSION),
         ("refresh_tokens", "digest", SecretDigest, "knows the token again", WITH_THE_SESSION),
         ("refresh_tokens", "session_id", Technical, "which session it renews", WITH_THE_SESSION),
         ("refresh_tokens", "expires_at", Technical, "when it runs out", WITH_THE_SESSION),

@@ -42,7 +42,7 @@ async fn open(store: &Failing, clock: &FixedClock) -> Platform {
 
 async fn register(platform: &Platform) -> AccountId {
     let password = Password::new("violet harbour kestrel 41").unwrap();
-    let registration = Registration { identity: None, password };
+    let registration = Registration::new(None, password);
     platform.users().register(&Context::anonymous(), registration).await.unwrap().account.id
 }
 

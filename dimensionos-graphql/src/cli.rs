@@ -126,9 +126,10 @@ async fn run(line: CommandLine) -> Result<ExitCode, Fault> {
         print!("{}", schema::sdl());
         return Ok(ExitCode::SUCCESS);
     }
-    let settings = Settings::load(line.settings)?;
+    let written = line.settings;
+    let settings = Settings::load(written.clone())?;
     match command {
-        Command::Serve(options) => serve_until_told(&settings, &options).await?,
+        Command::Serve(options) => serve_until_told(&settings, written, &options).await?,
         Command::Db(Db::Init) => {
             Platform::builder(migrated(&settings).await?).open().await?;
             println!("the database is ready");
@@ -167,10 +168,39 @@ async fn migrated(settings: &Settings) -> Result<Database, Fault> {
 async fn open_platform(settings: &Settings, database: Database) -> Result<Platform, Fault> {
     keys::make_data_dir(&settings.data_dir)?;
     let keys = keys::load(settings)?;
-    Ok(Platform::builder(database).keys(keys).hash_cost(settings.bcrypt_cost).open().await?)
+    let builder = Platform::builder(database).keys(keys).hash_cost(settings.bcrypt_cost);
+    let builder = builder.passwords(settings.password_rule).terms(settings.terms.clone());
+    let builder = builder.tokens(settings.issuer.clone(), settings.audience.clone());
+    Ok(builder.services(settings.services.clone()).open().await?)
 }
 
-async fn serve_until_told(settings: &Settings, options: &Serve) -> Result<(), Fault> {
+/// Takes up other keys whenever the process is told to read its settings again (SIGHUP). What cannot be used is said in
+/// the log, and the keys in use stay.
+fn replace_keys_when_told(platform: &Platform, written: Written) -> Result<(), Fault> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut told = signal(SignalKind::hangup())?;
+        let platform = platform.clone();
+        tokio::spawn(async move {
+            while told.recv().await.is_some() {
+                let replaced: Result<(), Fault> = Settings::load(written.clone())
+                    .map_err(Fault::from)
+                    .and_then(|settings| Ok(keys::load(&settings)?))
+                    .and_then(|keys| Ok(platform.replace_keys(keys)?));
+                match replaced {
+                    Ok(()) => tracing::info!("the keys were read again"),
+                    Err(fault) => tracing::error!(error = chain(&*fault), "the keys could not be read again"),
+                }
+            }
+        });
+    }
+    #[cfg(not(unix))]
+    let _ = (platform, written);
+    Ok(())
+}
+
+async fn serve_until_told(settings: &Settings, written: Written, options: &Serve) -> Result<(), Fault> {
     if options.demo && settings.environment == Environment::Production {
         return Err("--demo is refused in production".into());
     }
@@ -180,11 +210,13 @@ async fn serve_until_told(settings: &Settings, options: &Serve) -> Result<(), Fa
     let stop = stop_signal()?;
     let database = migrated(settings).await?;
     let platform = open_platform(settings, database.clone()).await?;
+    replace_keys_when_told(&platform, written)?;
     let listener = TcpListener::bind(settings.listen).await?;
     let address = serve::address(&listener)?;
     let has_introspection = settings.environment == Environment::Development;
     let engine = Engine::new(platform.clone(), Limits::default(), has_introspection);
     let app = App::new(engine, settings.environment, settings.allowed_origins.clone());
+    let app = app.behind(settings.trusted_proxies);
     println!("listening on {address}");
     if options.demo {
         let (demo, account) = Demo::open(&platform, &settings.data_dir).await?;

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use dimensionos_core::auth::{HashCost, Pepper, SigningKey};
+use dimensionos_core::Timestamp;
+use dimensionos_core::auth::{Audience, HashCost, Issuer, PasswordRule, Pepper, SigningKey};
+use dimensionos_core::users::{Terms, TermsVersion};
 use dimensionos_store::Database;
 use zeroize::Zeroizing;
 
@@ -42,6 +44,18 @@ pub struct Settings {
     pub allowed_origins: Vec<String>,
     /// bcrypt's cost.
     pub bcrypt_cost: HashCost,
+    /// What a new password has to be.
+    pub password_rule: PasswordRule,
+    /// The versions of the terms of service.
+    pub terms: Terms,
+    /// Who makes the tokens.
+    pub issuer: Issuer,
+    /// Whom they are for: this deployment.
+    pub audience: Audience,
+    /// Other services that accounts may ask tokens for.
+    pub services: Vec<Audience>,
+    /// How many proxies of ours stand in front.
+    pub trusted_proxies: u8,
 }
 
 /// Where the database is; it may hold a password, and prints without it.
@@ -147,6 +161,12 @@ settings! {
     signing_key "SIGNING_KEY" "64 hex digits each, separated by commas: the first makes, all verify. Better in the environment",
     allowed_origins "ALLOWED_ORIGINS" "Origins that browsers may call from, separated by commas [default: the server's own]",
     bcrypt_cost "BCRYPT_COST" "10 to 31 [default: 12]",
+    min_password_length "MIN_PASSWORD_LENGTH" "Characters of a new password at least, 8 to 128 [default: 15]",
+    terms "TERMS" "Versions of the terms, VERSION@DATE each, separated by commas; each is required from its date [default: 1@1970-01-01]",
+    issuer "ISSUER" "Who makes tokens, their `iss` [default: dimensionos]",
+    audience "AUDIENCE" "Whom tokens are for, their `aud` [default: dimensionos]",
+    services "SERVICES" "Other services that accounts may ask tokens for, by the `aud` of each, separated by commas [default: none]",
+    trusted_proxies "TRUSTED_PROXIES" "How many proxies stand in front, each adding to X-Forwarded-For whom it heard from; 0 believes nobody's word [default: 0]",
 }
 
 impl Settings {
@@ -191,6 +211,12 @@ impl Settings {
             signing_keys: keys(written.signing_key, "SIGNING_KEY")?,
             allowed_origins: origins(written.allowed_origins.as_deref())?,
             bcrypt_cost: cost(written.bcrypt_cost.as_deref())?,
+            password_rule: password_rule(written.min_password_length.as_deref())?,
+            terms: terms(written.terms.as_deref())?,
+            issuer: name(written.issuer, "ISSUER")?.map(Issuer::new).unwrap_or_default(),
+            audience: name(written.audience, "AUDIENCE")?.map(Audience::new).unwrap_or_default(),
+            services: services(written.services.as_deref())?,
+            trusted_proxies: proxies(written.trusted_proxies.as_deref())?,
         })
     }
 }
@@ -287,6 +313,43 @@ fn cost(text: Option<&str>) -> Result<HashCost, ConfigError> {
     cost.ok_or(invalid("BCRYPT_COST", "not a number from 10 to 31"))
 }
 
+fn password_rule(text: Option<&str>) -> Result<PasswordRule, ConfigError> {
+    let Some(text) = text else { return Ok(PasswordRule::default()) };
+    let rule = text.parse().ok().and_then(|characters| PasswordRule::at_least(characters).ok());
+    rule.ok_or(invalid("MIN_PASSWORD_LENGTH", "not a number from 8 to 128"))
+}
+
+fn terms(text: Option<&str>) -> Result<Terms, ConfigError> {
+    let Some(text) = text else { return Ok(Terms::default()) };
+    let version = |text: &str| {
+        let (name, date) = text.split_once('@')?;
+        let effective_at: Timestamp = format!("{}T00:00:00Z", date.trim()).parse().ok()?;
+        Some(TermsVersion { name: name.trim().parse().ok()?, effective_at })
+    };
+    let versions: Option<Vec<TermsVersion>> = list(text).map(version).collect();
+    let terms = versions.and_then(|versions| Terms::new(versions).ok());
+    terms.ok_or(invalid("TERMS", "not a list of VERSION@DATE such as 2026-11@2026-11-01, each name and date once"))
+}
+
+fn name(text: Option<String>, setting: &'static str) -> Result<Option<String>, ConfigError> {
+    match text {
+        Some(text) if text.is_empty() || text.len() > 200 || !text.bytes().all(|c| c.is_ascii_graphic()) => {
+            Err(invalid(setting, "not 1 to 200 ASCII characters without a space"))
+        }
+        text => Ok(text),
+    }
+}
+
+fn services(text: Option<&str>) -> Result<Vec<Audience>, ConfigError> {
+    let names = text.map(|text| list(text).map(str::to_owned).collect::<Vec<_>>()).unwrap_or_default();
+    let checked = names.into_iter().map(|one| name(Some(one), "SERVICES"));
+    Ok(checked.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().map(Audience::new).collect())
+}
+
+fn proxies(text: Option<&str>) -> Result<u8, ConfigError> {
+    text.map_or(Some(0), |text| text.parse().ok()).ok_or(invalid("TRUSTED_PROXIES", "not a number from 0 to 255"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -328,10 +391,31 @@ mod tests {
             ("DIMENSIONOS_ALLOWED_ORIGINS", "app.example"),
             ("DIMENSIONOS_ALLOWED_ORIGINS", "https://app.example/path"),
             ("DIMENSIONOS_BCRYPT_COST", "9"),
+            ("DIMENSIONOS_MIN_PASSWORD_LENGTH", "7"),
+            ("DIMENSIONOS_TERMS", ""),
+            ("DIMENSIONOS_TERMS", "1"),
+            ("DIMENSIONOS_TERMS", "1@yesterday"),
+            ("DIMENSIONOS_TERMS", "1@2026-01-01,1@2026-02-01"),
+            ("DIMENSIONOS_ISSUER", ""),
+            ("DIMENSIONOS_AUDIENCE", "two words"),
+            ("DIMENSIONOS_SERVICES", "billing,two words"),
+            ("DIMENSIONOS_TRUSTED_PROXIES", "-1"),
         ] {
             let told = Settings::parse(variables(&[(name, value)]).unwrap()).unwrap_err().to_string();
             assert!(told.starts_with(name.trim_start_matches(PREFIX)) && !told.contains(secret), "{told}");
         }
+    }
+
+    #[test]
+    fn terms_and_services_are_lists() {
+        let written = variables(&[
+            ("DIMENSIONOS_TERMS", "2026-11@2026-11-01, 2027@2027-01-15"),
+            ("DIMENSIONOS_SERVICES", "billing, https://forum.example"),
+        ]);
+        let settings = Settings::parse(written.unwrap()).unwrap();
+        let names: Vec<_> = settings.terms.versions().iter().map(|version| version.name.as_str()).collect();
+        assert_eq!(names, ["2026-11", "2027"]);
+        assert_eq!(settings.services, ["billing", "https://forum.example"].map(Audience::new));
     }
 
     #[test]

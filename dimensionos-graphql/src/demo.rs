@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use dimensionos_core::auth::{KeyName, Password, Role};
+use dimensionos_core::auth::{KeyName, Password, Role, SignIn};
+use dimensionos_core::payment::ServiceStatus;
 use dimensionos_core::secret::BearerToken;
 use dimensionos_core::users::{AccountNumber, Identity, Registration};
 use dimensionos_core::{AccountId, Caller, Context, Error, Platform};
@@ -64,9 +65,12 @@ impl Demo {
             return Ok(None);
         };
         let identity = Identity::AccountNumber(number);
-        match platform.auth().login(&Context::anonymous(), &identity, &password).await {
+        match platform.auth().login(&Context::anonymous(), SignIn::new(identity, password)).await {
+            Ok(signed_in) if platform.users().standing_of(&signed_in.account).status == ServiceStatus::Cancelled => {
+                Ok(None)
+            }
             Ok(signed_in) => Ok(Some(signed_in.account.id)),
-            Err(Error::InvalidCredentials | Error::ServiceCancelled { .. }) => Ok(None),
+            Err(Error::InvalidCredentials) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -78,7 +82,7 @@ impl Demo {
             Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
         };
         let password = random()?;
-        let registration = Registration { identity: None, password: Password::new(&password)? };
+        let registration = Registration::new(None, Password::new(&password)?);
         let registered = platform.users().register(&Context::anonymous(), registration).await?;
         let name: KeyName = format!("demo-{}", random()?).parse()?;
         let agent = platform.auth().create_key(&Context::system(), Role::Agent, name).await?;

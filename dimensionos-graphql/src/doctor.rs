@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use dimensionos_core::auth::{KeyId, Pepper};
+use dimensionos_core::store::{Access, Store};
 use dimensionos_core::{Clock, SystemClock, Timestamp};
 use dimensionos_store::Database;
 
@@ -88,8 +90,33 @@ async fn database(settings: &Settings) -> Vec<Finding> {
         }
         Err(error) => Finding::Fault(format!("database: {}", crate::cli::chain(&error))),
     };
+    let peppers = by_pepper(settings).await;
     let mode = path.map(|path| private(&path, format!("database: in {}", path.display())));
-    mode.into_iter().chain([state]).collect()
+    mode.into_iter().chain([state]).chain(peppers).collect()
+}
+
+/// How many accounts are found under each pepper. One that has accounts and is not among the keys locks them out; one
+/// that has none left may go.
+async fn by_pepper(settings: &Settings) -> Vec<Finding> {
+    let counted = async {
+        let database = Database::open_for_reading(settings.database_url.expose()).await.ok()?;
+        let counts = database.begin(Access::Read).await.ok()?.accounts_by_pepper().await.ok()?;
+        database.close().await;
+        Some(counts)
+    };
+    // A database that cannot be read, or has no tables yet, has been told of.
+    let counts = counted.await.unwrap_or_default();
+    let known: Vec<KeyId> = keys::peppers(settings).unwrap_or_default().iter().map(Pepper::id).collect();
+    let unused = known.iter().filter(|id| !counts.iter().any(|(used, _)| used == *id)).map(|id| (*id, 0));
+    let all = counts.iter().copied().chain(unused);
+    all.map(|(id, count)| match known.iter().position(|known| *known == id) {
+        Some(0) => Finding::Good(format!("pepper {id}: {count} accounts, and new ones")),
+        Some(_) => Finding::Good(format!("pepper {id}: {count} accounts until they sign in again")),
+        None => {
+            Finding::Fault(format!("pepper {id}: {count} accounts, and it is not among the keys: they cannot sign in"))
+        }
+    })
+    .collect()
 }
 
 fn clock(now: Timestamp) -> Finding {

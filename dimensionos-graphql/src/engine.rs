@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_graphql::parser::types::{ExecutableDocument, Field, OperationDefinition, OperationType};
 use async_graphql::{ErrorExtensions, Request, Response, ServerError, Value, Variables};
+use dimensionos_core::auth::Source;
 use dimensionos_core::{Context, Platform, RequestId, Timestamp};
 use futures_util::Stream;
 use futures_util::StreamExt;
@@ -171,9 +172,9 @@ impl Engine {
         &self.platform
     }
 
-    /// The context of a new request by that caller.
-    pub(crate) fn context(&self, caller: dimensionos_core::Caller) -> Context {
-        let context = Context::new(caller);
+    /// The context of a new request by that caller, from that source.
+    pub(crate) fn context(&self, caller: dimensionos_core::Caller, source: Option<Source>) -> Context {
+        let context = Context::new(caller).from_source(source);
         match RequestId::generate(self.platform.entropy()) {
             Ok(request) => context.in_request(request),
             // Without chance there is no id; whatever needs chance will say so.

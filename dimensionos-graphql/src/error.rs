@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use async_graphql::{ErrorExtensionValues, ErrorExtensions, ServerError, Value};
+use async_graphql::{ErrorExtensionValues, ErrorExtensions, Name, ServerError, Value};
 use dimensionos_core::{Code, Error};
 
 use crate::engine::Asked;
@@ -38,13 +38,21 @@ fn add_facts(error: &Error, extensions: &mut ErrorExtensionValues) {
     match error {
         Error::InvalidInput { field, .. } => extensions.set("field", *field),
         Error::WeakPassword { hint } => extensions.set("hint", hint.as_str()),
+        Error::RateLimited { retry_after, challenge } => {
+            extensions.set("retryAfterSeconds", whole_seconds(*retry_after));
+            let mut work = async_graphql::indexmap::IndexMap::new();
+            work.insert(Name::new("challenge"), Value::from(challenge.text.as_str()));
+            work.insert(Name::new("difficulty"), Value::from(challenge.difficulty));
+            work.insert(Name::new("expiresAt"), Value::from(challenge.expires_at.to_string()));
+            extensions.set("proofOfWork", Value::Object(work));
+        }
         Error::Busy { retry_after } => extensions.set("retryAfterSeconds", whole_seconds(*retry_after)),
         Error::ServiceReadOnly { reason } | Error::ServiceSuspended { reason } | Error::ServiceCancelled { reason } => {
             extensions.set("statusReason", reason.name());
         }
         Error::QuotaExceeded(decision) => {
             let figure = |value: u64| Value::from(UInt53::from(value).0);
-            extensions.set("resource", async_graphql::Name::new(resource_name(decision.resource)));
+            extensions.set("resource", Name::new(resource_name(decision.resource)));
             extensions.set("limit", decision.limit.map_or(Value::Null, figure));
             extensions.set("used", figure(decision.used));
             extensions.set("resetsAt", decision.resets_at.map_or(Value::Null, |at| Value::from(at.to_string())));

@@ -65,6 +65,14 @@ fn from_file<K: FromStr>(
     read(path)
 }
 
+/// The peppers of the settings, or else of the data folder. Nothing is made.
+pub(crate) fn peppers(settings: &Settings) -> Result<Vec<Pepper>, KeyError> {
+    match &settings.peppers {
+        Some(peppers) => Ok(peppers.clone()),
+        None => read(&settings.data_dir.join(PEPPER_FILE)),
+    }
+}
+
 /// How many keys a file holds; each kind has the same form.
 pub(crate) fn count(path: &Path) -> Result<usize, KeyError> {
     read::<Pepper>(path).map(|keys| keys.len())

@@ -28,4 +28,4 @@ pub mod serve;
 
 pub use engine::Engine;
 pub use guard::{Limits, TooComplex, check_document, parse_document};
-pub use http::{App, router};
+pub use http::{App, Peer, router};

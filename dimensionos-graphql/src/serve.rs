@@ -17,7 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
-use crate::http::{App, router};
+use crate::http::{App, Peer, router};
 use crate::patience::Patient;
 
 /// How long a client may take to send a request's headers. Honest ones take milliseconds; one that dribbles them would
@@ -71,9 +71,9 @@ async fn accept(router: &Router, listener: &TcpListener, connections: &GracefulS
             next = one(listener, &places) => next,
         };
         match next {
-            Ok((stream, place)) => {
+            Ok(accepted) => {
                 is_failing = false;
-                handle(stream, place, router.clone(), connections);
+                handle(accepted, router.clone(), connections);
             }
             Err(error) => {
                 // Once for as long as it lasts: it is tried again twenty times a second.
@@ -94,22 +94,32 @@ fn max_connections() -> usize {
     descriptors.map_or(MAX_CONNECTIONS, |all| all.saturating_sub(OWN_DESCRIPTORS).clamp(1, MAX_CONNECTIONS))
 }
 
-async fn one(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, place))
+/// A connection, whose it is, and its place among those that may be open at once.
+struct Accepted {
+    stream: TcpStream,
+    peer: Peer,
+    place: OwnedSemaphorePermit,
 }
 
-fn handle(stream: TcpStream, place: OwnedSemaphorePermit, router: Router, connections: &GracefulShutdown) {
+async fn one(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<Accepted> {
+    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, peer) = listener.accept().await?;
+    Ok(Accepted { stream, peer: Peer(peer.ip()), place })
+}
+
+fn handle(accepted: Accepted, router: Router, connections: &GracefulShutdown) {
+    let Accepted { stream, peer, place } = accepted;
     // Answers are small and complete: waiting to fill a packet would only delay them.
     let _ = stream.set_nodelay(true);
-    let service = TowerToHyperService::new(tower::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-        let mut router = router.clone();
-        async move {
-            let response = router.call(request.map(axum::body::Body::new)).await;
-            response.map_err(|never: Infallible| never)
-        }
-    }));
+    let service =
+        TowerToHyperService::new(tower::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+            request.extensions_mut().insert(peer);
+            let mut router = router.clone();
+            async move {
+                let response = router.call(request.map(axum::body::Body::new)).await;
+                response.map_err(|never: Infallible| never)
+            }
+        }));
     let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_PATIENCE).max_buf_size(MAX_HEADER_BYTES);
     let connection =

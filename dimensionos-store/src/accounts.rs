@@ -2,18 +2,21 @@ use async_trait::async_trait;
 use dimensionos_core::AccountId;
 use dimensionos_core::Timestamp;
 use dimensionos_core::auth::{KeyId, PasswordHash};
+use dimensionos_core::secret::SecretDigest;
 use dimensionos_core::store::{Accounts, StoreError};
-use dimensionos_core::users::{Account, AnonymousId};
+use dimensionos_core::users::{Account, AnonymousId, OperatorStatus, SubjectSeed, TermsAcceptance};
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
-use crate::entity::{account, password};
+use crate::entity::{account, password, recovery_code};
 use crate::error::{store_error, unreadable};
 use crate::transaction::{SqlTx, signed, unsigned};
 
 impl From<&Account> for account::Model {
     fn from(account: &Account) -> Self {
+        let decided = account.operator_status.as_ref();
+        let accepted = account.terms.as_ref();
         Self {
             id: Uuid::from_u128(account.id.bits()),
             anonymous_id: account.anonymous_id.as_bytes().to_vec(),
@@ -22,6 +25,12 @@ impl From<&Account> for account::Model {
             created_at: account.created_at.as_millis(),
             trial_started_at: account.trial_started_at.as_millis(),
             epoch: signed(account.epoch),
+            operator_status: decided.map(|decided| decided.status.name().to_owned()),
+            operator_status_at: decided.map(|decided| decided.since.as_millis()),
+            operator_status_note: decided.map(|decided| decided.note.as_str().to_owned()),
+            terms_version: accepted.map(|accepted| accepted.version.to_string()),
+            terms_accepted_at: accepted.map(|accepted| accepted.accepted_at.as_millis()),
+            subject_seed: account.subject_seed.as_ref().map(|seed| seed.as_bytes().to_vec()),
         }
     }
 }
@@ -29,16 +38,43 @@ impl From<&Account> for account::Model {
 impl TryFrom<account::Model> for Account {
     type Error = StoreError;
 
-    fn try_from(row: account::Model) -> Result<Self, StoreError> {
+    fn try_from(mut row: account::Model) -> Result<Self, StoreError> {
+        let seed = row.subject_seed.take().map(<[u8; 32]>::try_from).transpose();
         Ok(Self {
             id: AccountId::from_bits(row.id.as_u128()),
+            operator_status: operator_status(&row)?,
+            terms: acceptance(&row)?,
             anonymous_id: AnonymousId::from_bytes(row.anonymous_id.try_into().map_err(|_| unreadable("tag"))?),
             pepper: KeyId::from_bits(row.pepper_id.cast_unsigned()),
             tier: row.tier.parse().map_err(|_| unreadable("tier"))?,
             created_at: Timestamp::from_millis(row.created_at),
             trial_started_at: Timestamp::from_millis(row.trial_started_at),
             epoch: unsigned(row.epoch),
+            subject_seed: seed.map_err(|_| unreadable("seed"))?.map(SubjectSeed::from_bytes),
         })
+    }
+}
+
+fn operator_status(row: &account::Model) -> Result<Option<OperatorStatus>, StoreError> {
+    match (&row.operator_status, row.operator_status_at, &row.operator_status_note) {
+        (Some(status), Some(since), Some(note)) => Ok(Some(OperatorStatus {
+            status: status.parse().map_err(|_| unreadable("status"))?,
+            since: Timestamp::from_millis(since),
+            note: note.parse().map_err(|_| unreadable("note of a status"))?,
+        })),
+        (None, None, None) => Ok(None),
+        _ => Err(unreadable("status")),
+    }
+}
+
+fn acceptance(row: &account::Model) -> Result<Option<TermsAcceptance>, StoreError> {
+    match (&row.terms_version, row.terms_accepted_at) {
+        (Some(version), Some(at)) => Ok(Some(TermsAcceptance {
+            version: version.parse().map_err(|_| unreadable("version of the terms"))?,
+            accepted_at: Timestamp::from_millis(at),
+        })),
+        (None, None) => Ok(None),
+        _ => Err(unreadable("acceptance of the terms")),
     }
 }
 
@@ -90,5 +126,49 @@ impl Accounts for SqlTx {
         let select = self.held(password::Entity::find_by_id(Uuid::from_u128(account.bits())));
         let row = select.one(&self.sql).await.map_err(store_error)?;
         Ok(row.map(|row| PasswordHash { bcrypt: row.bcrypt, pepper: KeyId::from_bits(row.pepper_id.cast_unsigned()) }))
+    }
+
+    async fn set_recovery_codes(&mut self, account: AccountId, digests: &[SecretDigest]) -> Result<(), StoreError> {
+        let account_id = Uuid::from_u128(account.bits());
+        let before = recovery_code::Entity::delete_many().filter(recovery_code::Column::AccountId.eq(account_id));
+        before.exec(&self.sql).await.map_err(store_error)?;
+        if digests.is_empty() {
+            return Ok(());
+        }
+        let row = |digest: &SecretDigest| recovery_code::Model { account_id, digest: digest.as_bytes().to_vec() };
+        let rows = digests.iter().map(|digest| row(digest).into_active_model());
+        recovery_code::Entity::insert_many(rows).exec_without_returning(&self.sql).await.map_err(store_error)?;
+        Ok(())
+    }
+
+    async fn use_recovery_code(&mut self, account: AccountId, digest: &SecretDigest) -> Result<bool, StoreError> {
+        let key = (Uuid::from_u128(account.bits()), digest.as_bytes().to_vec());
+        let deleted = recovery_code::Entity::delete_by_id(key).exec(&self.sql).await.map_err(store_error)?;
+        Ok(deleted.rows_affected > 0)
+    }
+
+    async fn recovery_code_count(&mut self, account: AccountId) -> Result<u64, StoreError> {
+        let codes = recovery_code::Entity::find();
+        let codes = codes.filter(recovery_code::Column::AccountId.eq(Uuid::from_u128(account.bits())));
+        codes.count(&self.sql).await.map_err(store_error)
+    }
+
+    // Passwords, codes, sessions and refresh tokens go with their account: the foreign keys cascade.
+    async fn erase_account(&mut self, id: AccountId) -> Result<(), StoreError> {
+        account::Entity::delete_by_id(Uuid::from_u128(id.bits())).exec(&self.sql).await.map_err(store_error)?;
+        self.erase_usage(id).await
+    }
+
+    async fn accounts_by_pepper(&mut self) -> Result<Vec<(KeyId, u64)>, StoreError> {
+        let counted = account::Entity::find()
+            .select_only()
+            .column(account::Column::PepperId)
+            .column_as(account::Column::Id.count(), "accounts")
+            .group_by(account::Column::PepperId);
+        let rows: Vec<(i64, i64)> = counted.into_tuple().all(&self.sql).await.map_err(store_error)?;
+        let mut counts: Vec<_> =
+            rows.into_iter().map(|(id, count)| (KeyId::from_bits(id.cast_unsigned()), unsigned(count))).collect();
+        counts.sort_unstable();
+        Ok(counts)
     }
 }

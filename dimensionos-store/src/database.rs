@@ -99,17 +99,26 @@ impl Database {
         Some(options.get_filename().to_owned())
     }
 
-    /// Which steps of the schema a database has, looked up without changing anything in it.
+    /// Opens a database that is there, to look at it and change nothing.
     ///
     /// # Errors
-    /// [`ConnectError`] where there is no database, or it cannot be read.
-    pub async fn inspect(url: &str) -> Result<MigrationState, ConnectError> {
+    /// [`ConnectError`] where there is none, or it cannot be read.
+    pub async fn open_for_reading(url: &str) -> Result<Self, ConnectError> {
         let mut options = ConnectOptions::new(url);
         options.sqlx_logging(false).acquire_timeout(PATIENCE).connect_timeout(PATIENCE).max_connections(1);
         options.map_sqlx_sqlite_opts(|sqlite| sqlite.read_only(true).create_if_missing(false).busy_timeout(PATIENCE));
         let unavailable = |error: DbErr| ConnectError::Unavailable(DatabaseFault::from(&error));
         let connection = sea_orm::Database::connect(options).await.map_err(unavailable)?;
         connection.ping().await.map_err(unavailable)?;
+        Ok(Self { connection, writer: None })
+    }
+
+    /// Which steps of the schema a database has, looked up without changing anything in it.
+    ///
+    /// # Errors
+    /// [`ConnectError`] where there is no database, or it cannot be read.
+    pub async fn inspect(url: &str) -> Result<MigrationState, ConnectError> {
+        let Self { connection, .. } = Self::open_for_reading(url).await?;
         let query = Query::select().column("version").from("seaql_migrations").to_owned();
         // A database without the table has had no step applied.
         let rows = connection.query_all(&query).await.unwrap_or_default();

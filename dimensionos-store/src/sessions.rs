@@ -19,6 +19,7 @@ impl From<session::Model> for Session {
             account: AccountId::from_bits(row.account_id.as_u128()),
             created_at: Timestamp::from_millis(row.created_at),
             expires_at: Timestamp::from_millis(row.expires_at),
+            authenticated_at: Timestamp::from_millis(row.authenticated_at),
         }
     }
 }
@@ -44,6 +45,7 @@ impl Sessions for SqlTx {
             account_id: Uuid::from_u128(session.account.bits()),
             created_at: session.created_at.as_millis(),
             expires_at: session.expires_at.as_millis(),
+            authenticated_at: session.authenticated_at.as_millis(),
         };
         let insert = session::Entity::insert(row.into_active_model());
         insert.exec_without_returning(&self.sql).await.map_err(store_error)?;
@@ -67,6 +69,16 @@ impl Sessions for SqlTx {
     async fn extend_session(&mut self, id: SessionId, expires_at: Timestamp) -> Result<(), StoreError> {
         session::Entity::update_many()
             .col_expr(session::Column::ExpiresAt, Expr::value(expires_at.as_millis()))
+            .filter(session::Column::Id.eq(Uuid::from_u128(id.bits())))
+            .exec(&self.sql)
+            .await
+            .map_err(store_error)?;
+        Ok(())
+    }
+
+    async fn mark_authenticated(&mut self, id: SessionId, at: Timestamp) -> Result<(), StoreError> {
+        session::Entity::update_many()
+            .col_expr(session::Column::AuthenticatedAt, Expr::value(at.as_millis()))
             .filter(session::Column::Id.eq(Uuid::from_u128(id.bits())))
             .exec(&self.sql)
             .await

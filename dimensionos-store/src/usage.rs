@@ -129,6 +129,18 @@ fn replace_older_readings() -> OnConflict {
     OnConflict::column(Alias::new("account_id")).values(updates).to_owned()
 }
 
+impl SqlTx {
+    /// Removes what an account used, which no foreign key leads to.
+    pub(crate) async fn erase_usage(&self, account: AccountId) -> Result<(), StoreError> {
+        for table in [ROLLUPS, READINGS] {
+            let mut delete = Query::delete();
+            delete.from_table(table).and_where(Expr::col("account_id").eq(Uuid::from_u128(account.bits())));
+            self.sql.execute(&delete).await.map_err(store_error)?;
+        }
+        Ok(())
+    }
+}
+
 #[async_trait]
 impl Usage for SqlTx {
     async fn source(&mut self, agent: AccessKeyId, name: &SourceName) -> Result<Option<SourceState>, StoreError> {

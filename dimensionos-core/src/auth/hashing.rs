@@ -3,12 +3,15 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, SyncSender};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
 
 use crate::Error;
-use crate::auth::{Keys, Password, PasswordHash};
+use crate::auth::password::PasswordRule;
+use crate::auth::{Keys, Password, PasswordHash, Pepper};
 use crate::entropy::{self, Entropy};
 
 /// bcrypt's cost: the binary logarithm of its rounds.
@@ -66,70 +69,142 @@ const RETRY_AFTER: Duration = Duration::from_secs(3);
 pub(crate) struct Passwords {
     cost: HashCost,
     limits: HashingLimits,
-    threads: Arc<Semaphore>,
+    workers: Workers,
     waiting: Arc<AtomicUsize>,
     entropy: Arc<dyn Entropy>,
-    keys: Keys,
 }
 
 impl Passwords {
-    pub(crate) fn new(cost: HashCost, limits: HashingLimits, entropy: Arc<dyn Entropy>, keys: Keys) -> Self {
-        let threads = Arc::new(Semaphore::new(limits.threads.get()));
-        Self { cost, limits, threads, waiting: Arc::default(), entropy, keys }
+    pub(crate) fn new(cost: HashCost, limits: HashingLimits, entropy: Arc<dyn Entropy>) -> Self {
+        let places = limits.threads.get() + limits.queue;
+        Self { cost, limits, workers: Workers::start(limits.threads, places), waiting: Arc::default(), entropy }
     }
 
     /// Hashes a password that is new, unless it would be guessed. Estimating that takes milliseconds, so it is done on
     /// the same few threads.
-    pub(crate) async fn hash_strong(&self, password: &Password) -> Result<PasswordHash, Error> {
+    pub(crate) async fn hash_strong(
+        &self,
+        password: &Password,
+        rule: PasswordRule,
+        pepper: &Pepper,
+    ) -> Result<PasswordHash, Error> {
         let estimated = password.clone();
-        self.run(move || estimated.check_strength()).await??;
-        self.hash(password).await
+        self.run(move || estimated.check_strength(rule)).await??;
+        self.hash(password, pepper).await
     }
 
-    pub(crate) async fn hash(&self, password: &Password) -> Result<PasswordHash, Error> {
-        let pepper = self.keys.first_pepper();
+    pub(crate) async fn hash(&self, password: &Password, pepper: &Pepper) -> Result<PasswordHash, Error> {
         let keyed = password.keyed(pepper);
         let salt = entropy::bytes::<16>(&*self.entropy)?;
         let cost = self.cost.0;
         let bcrypt = self.run(move || bcrypt::hash_with_salt(keyed.as_bytes(), cost, salt)).await?;
-        let bcrypt = bcrypt.map_err(|_| Error::Internal { what: "bcrypt refused to hash" })?.to_string();
+        let bcrypt = bcrypt.map_err(|_| REFUSED)?.to_string();
         Ok(PasswordHash { bcrypt, pepper: pepper.id() })
     }
 
     /// Whether the password is the one that was hashed. Without a hash it takes as long and says no, so that nobody
     /// learns from the time whether an account exists.
-    pub(crate) async fn verify(&self, password: &Password, hash: Option<&PasswordHash>) -> Result<bool, Error> {
-        let known = hash.and_then(|hash| Some((self.keys.pepper(hash.pepper)?, hash.bcrypt.clone())));
+    pub(crate) async fn verify(
+        &self,
+        password: &Password,
+        hash: Option<&PasswordHash>,
+        keys: &Keys,
+    ) -> Result<bool, Error> {
+        let known = hash.and_then(|hash| Some((keys.pepper(hash.pepper)?, hash.bcrypt.clone())));
         let Some((pepper, bcrypt)) = known else {
-            self.hash(password).await?;
+            self.hash(password, keys.first_pepper()).await?;
             return Ok(false);
         };
         let keyed = password.keyed(pepper);
-        let verified = self.run(move || bcrypt::verify(keyed.as_bytes(), &bcrypt)).await?;
-        verified.map_err(|_| Error::Internal { what: "a stored password hash is malformed" })
+        let lower = cost_of(&bcrypt).map_or(0..0, |cost| cost..self.cost.0);
+        let salt = entropy::bytes::<16>(&*self.entropy)?;
+        let verified = self.run(move || {
+            let is_right = bcrypt::verify(keyed.as_bytes(), &bcrypt)?;
+            if !is_right {
+                // A hash from before the cost rose is done sooner than an unknown account's. One more of each cost
+                // from its own to the present one makes up the difference exactly: 2^c + 2^c + 2^(c+1) + … = 2^C.
+                for cost in lower {
+                    bcrypt::hash_with_salt(keyed.as_bytes(), cost, salt)?;
+                }
+            }
+            Ok::<_, bcrypt::BcryptError>(is_right)
+        });
+        verified.await?.map_err(|_| Error::Internal { what: "a stored password hash is malformed" })
     }
 
     /// Whether a verified hash should be made anew: under the first pepper, at the present cost.
-    pub(crate) fn is_outdated(&self, hash: &PasswordHash) -> bool {
-        let cost = hash.bcrypt.split('$').nth(2).and_then(|cost| cost.parse().ok());
-        hash.pepper != self.keys.first_pepper().id() || cost.is_none_or(|cost: u32| cost < self.cost.0)
+    pub(crate) fn is_outdated(&self, hash: &PasswordHash, keys: &Keys) -> bool {
+        hash.pepper != keys.first_pepper().id() || cost_of(&hash.bcrypt).is_none_or(|cost| cost < self.cost.0)
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
         let place = Place::take(Arc::clone(&self.waiting), self.limits)?;
-        let thread = Arc::clone(&self.threads).acquire_owned().await;
-        let thread = thread.map_err(|_| Error::Internal { what: "hashing has stopped" })?;
-        // Both go with the work and not with whoever waits for it: a caller that hangs up stops waiting, but the hash
-        // it asked for goes on, and holds its thread until it is done.
-        let task = tokio::task::spawn_blocking(move || {
-            let _held = (place, thread);
-            work()
-        });
-        task.await.map_err(|_| Error::Internal { what: "hashing was cut off" })
+        let (done, result) = oneshot::channel();
+        // The place goes with the work and not with whoever waits for it: a hash that has begun holds its thread until it
+        // is done, also where its caller has hung up; one that has not begun by then never does.
+        self.workers.put(Box::new(move || {
+            if !done.is_closed() {
+                let result = work();
+                drop(place);
+                let _ = done.send(result);
+            }
+        }))?;
+        result.await.map_err(|_| Error::Internal { what: "hashing was cut off" })
     }
 }
 
-/// A place in the queue or at work, given up when dropped; a caller that goes away while it waits gives it up too.
+const REFUSED: Error = Error::Internal { what: "bcrypt refused to hash" };
+
+/// The cost a hash was made at.
+fn cost_of(bcrypt: &str) -> Option<u32> {
+    bcrypt.split('$').nth(2).and_then(|cost| cost.parse().ok())
+}
+
+type Work = Box<dyn FnOnce() + Send>;
+
+/// Threads that do nothing else, and give way to all others: where every core hashes, whoever asks for something quick
+/// still gets a core at once. They end with the last handle.
+#[derive(Debug)]
+struct Workers {
+    queue: SyncSender<Work>,
+}
+
+/// By how much these threads give way. At this value the scheduler gives one of them a tenth of what it gives a thread
+/// that answers requests, and lets that one go first; alone on the machine it loses nothing.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 10;
+
+impl Workers {
+    fn start(threads: NonZeroUsize, places: usize) -> Self {
+        let (queue, waiting) = mpsc::sync_channel::<Work>(places);
+        let waiting = Arc::new(Mutex::new(waiting));
+        for number in 0..threads.get() {
+            let waiting = Arc::clone(&waiting);
+            let started = std::thread::Builder::new().name(format!("hashing-{number}")).spawn(move || {
+                // On Linux this is of the calling thread alone. Where it is refused, hashing merely competes.
+                #[cfg(target_os = "linux")]
+                let _ = rustix::process::setpriority_process(None, NICENESS);
+                loop {
+                    let next = waiting.lock().recv();
+                    let Ok(work) = next else { return };
+                    // A panic ends that one hash, whose caller is told, and not the thread.
+                    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+                }
+            });
+            if let Err(error) = started {
+                tracing::error!(error = &error as &dyn std::error::Error, "a thread for hashing could not be started");
+            }
+        }
+        Self { queue }
+    }
+
+    fn put(&self, work: Work) -> Result<(), Error> {
+        // There is room for every place that `Place` gives out.
+        self.queue.try_send(work).map_err(|_| Error::Busy { retry_after: RETRY_AFTER })
+    }
+}
+
+/// A place in the queue or at work, given up when dropped.
 struct Place(Arc<AtomicUsize>);
 
 impl Place {
@@ -154,7 +229,11 @@ mod tests {
 
     fn passwords(queue: usize) -> Passwords {
         let limits = HashingLimits { threads: NonZeroUsize::MIN, queue };
-        Passwords::new(HashCost::for_tests(), limits, Arc::new(OsEntropy), Keys::generate(&OsEntropy).unwrap())
+        Passwords::new(HashCost::for_tests(), limits, Arc::new(OsEntropy))
+    }
+
+    fn keys() -> Keys {
+        Keys::generate(&OsEntropy).unwrap()
     }
 
     #[tokio::test]
@@ -162,10 +241,28 @@ mod tests {
         let passwords = passwords(1);
         let right = Password::new("violet harbour kestrel 41").unwrap();
         let wrong = Password::new("violet harbour kestrel 42").unwrap();
-        let hash = passwords.hash(&right).await.unwrap();
-        assert!(passwords.verify(&right, Some(&hash)).await.unwrap());
-        assert!(!passwords.verify(&wrong, Some(&hash)).await.unwrap());
-        assert!(!passwords.verify(&right, None).await.unwrap());
+        let keys = keys();
+        let hash = passwords.hash(&right, keys.first_pepper()).await.unwrap();
+        assert!(passwords.verify(&right, Some(&hash), &keys).await.unwrap());
+        assert!(!passwords.verify(&wrong, Some(&hash), &keys).await.unwrap());
+        assert!(!passwords.verify(&right, None, &keys).await.unwrap());
+        // Under another pepper the hash says nothing.
+        let others = Keys::generate(&OsEntropy).unwrap();
+        assert!(!passwords.verify(&right, Some(&hash), &others).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_hash_of_another_cost_opens_and_is_outdated_where_it_is_lower() {
+        let at = |cost| {
+            let limits = HashingLimits { threads: NonZeroUsize::MIN, queue: 1 };
+            Passwords::new(HashCost(cost), limits, Arc::new(OsEntropy))
+        };
+        let (keys, password) = (keys(), Password::new("violet harbour kestrel 41").unwrap());
+        let wrong = Password::new("violet harbour kestrel 42").unwrap();
+        let hash = at(4).hash(&password, keys.first_pepper()).await.unwrap();
+        assert!(at(6).verify(&password, Some(&hash), &keys).await.unwrap());
+        assert!(!at(6).verify(&wrong, Some(&hash), &keys).await.unwrap());
+        assert_eq!([3, 4, 5].map(|cost| at(cost.max(4)).is_outdated(&hash, &keys)), [false, false, true]);
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -200,9 +297,18 @@ mod tests {
     async fn past_the_queue_the_answer_is_busy_and_places_come_back() {
         let passwords = passwords(0);
         let password = Password::new("violet harbour kestrel 41").unwrap();
-        let (one, two) = tokio::join!(passwords.hash(&password), passwords.hash(&password));
+        let keys = keys();
+        let pepper = keys.first_pepper();
+        let (one, two) = tokio::join!(passwords.hash(&password, pepper), passwords.hash(&password, pepper));
         assert!(one.is_ok());
         assert!(matches!(two, Err(Error::Busy { .. })));
-        assert!(passwords.hash(&password).await.is_ok());
+        assert!(passwords.hash(&password, pepper).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_its_own_work_alone() {
+        let passwords = passwords(1);
+        assert!(matches!(passwords.run(|| panic!("on purpose")).await.map(|(): ()| ()), Err(Error::Internal { .. })));
+        assert_eq!(passwords.run(|| 7).await.unwrap(), 7);
     }
 }

@@ -8,8 +8,11 @@ use zeroize::Zeroizing;
 use crate::Error;
 use crate::auth::{KeyId, Pepper};
 
-/// Fewest characters of a password: NIST SP 800-63B-4 asks for 15 where it is the only factor.
+/// Fewest characters of a password, unless a deployment says otherwise: NIST SP 800-63B-4 asks for 15 where it is the
+/// only factor.
 pub const MIN_CHARACTERS: usize = 15;
+/// Fewest characters that a deployment may ask for.
+const LEAST_MIN_CHARACTERS: usize = 8;
 /// Most bytes of a password: enough for any passphrase, and no lever for making the server work.
 pub const MAX_BYTES: usize = 1_024;
 /// The characters the estimate of strength looks at: its time grows with the square of them, and what is strong in its
@@ -17,6 +20,32 @@ pub const MAX_BYTES: usize = 1_024;
 const ESTIMATED_CHARACTERS: usize = 100;
 
 const PASSWORD_LABEL: &[u8] = b"dimensionos/password/v1";
+
+/// What a new password has to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PasswordRule {
+    min_characters: usize,
+}
+
+impl Default for PasswordRule {
+    fn default() -> Self {
+        Self { min_characters: MIN_CHARACTERS }
+    }
+}
+
+impl PasswordRule {
+    /// At least that many characters.
+    ///
+    /// # Errors
+    /// `InvalidInput` below 8, or above 128, which nobody could meet.
+    pub fn at_least(characters: usize) -> Result<Self, Error> {
+        if (LEAST_MIN_CHARACTERS..=128).contains(&characters) {
+            Ok(Self { min_characters: characters })
+        } else {
+            Err(Error::invalid("minPasswordLength", "not from 8 to 128"))
+        }
+    }
+}
 
 /// A password as it was typed, in Unicode NFKC so that every keyboard's spelling of it is the same.
 #[derive(Clone)]
@@ -39,10 +68,11 @@ impl Password {
     }
 
     /// Refuses what would be guessed.
-    pub(crate) fn check_strength(&self) -> Result<(), Error> {
+    pub(crate) fn check_strength(&self, rule: PasswordRule) -> Result<(), Error> {
         let weak = |hint: String| Err(Error::WeakPassword { hint });
-        if self.0.chars().count() < MIN_CHARACTERS {
-            return weak(format!("use at least {MIN_CHARACTERS} characters; a few unrelated words will do"));
+        let fewest = rule.min_characters;
+        if self.0.chars().count() < fewest {
+            return weak(format!("use at least {fewest} characters; a few unrelated words will do"));
         }
         let start = Zeroizing::new(self.0.chars().take(ESTIMATED_CHARACTERS).collect::<String>());
         let estimate = zxcvbn::zxcvbn(&start, &["dimensionos"]);
@@ -91,7 +121,16 @@ mod tests {
     use super::*;
 
     fn strength(text: &str) -> Result<(), Error> {
-        Password::new(text).unwrap().check_strength()
+        Password::new(text).unwrap().check_strength(PasswordRule::default())
+    }
+
+    #[test]
+    fn a_deployment_may_ask_for_fewer_characters_but_not_for_fewer_than_eight() {
+        assert!(PasswordRule::at_least(7).is_err());
+        let short = Password::new("kV9#qLx2wT").unwrap();
+        assert!(short.check_strength(PasswordRule::default()).is_err());
+        assert!(short.check_strength(PasswordRule::at_least(8).unwrap()).is_ok());
+        assert!(Password::new("password").unwrap().check_strength(PasswordRule::at_least(8).unwrap()).is_err());
     }
 
     #[test]

@@ -17,6 +17,15 @@ pub(crate) const REFRESH_LIFETIME: Duration = Duration::from_hours(30 * 24);
 /// one token they share, and neither is a thief.
 pub(crate) const REUSE_WINDOW: Duration = Duration::from_secs(10);
 
+/// How long one sign-in can be renewed for: whoever stole a device does not stay for ever.
+pub(crate) const SESSION_LIFETIME: Duration = Duration::from_hours(365 * 24);
+
+/// Sessions an account has at once; past it the oldest ends. More than anybody has devices, few enough to look through.
+pub(crate) const MAX_SESSIONS: usize = 100;
+
+/// How long after its password was checked a session may do what only the password's owner should.
+pub(crate) const REAUTHENTICATION_WINDOW: Duration = Duration::from_secs(300);
+
 const REFRESH_PREFIX: &str = "dimr_";
 
 /// One sign-in, and all tokens that descend from it.
@@ -30,6 +39,15 @@ pub struct Session {
     pub created_at: Timestamp,
     /// When its youngest refresh token runs out.
     pub expires_at: Timestamp,
+    /// When its holder last proved to know the password, or a recovery code.
+    pub authenticated_at: Timestamp,
+}
+
+impl Session {
+    /// Whether its holder proved to know the password in the last five minutes.
+    pub(crate) fn is_fresh(&self, now: Timestamp) -> bool {
+        now.since(self.authenticated_at) <= REAUTHENTICATION_WINDOW
+    }
 }
 
 /// What is kept of a refresh token.
@@ -64,7 +82,8 @@ pub struct TokenPair {
 pub(crate) struct NewTokens;
 
 impl NewTokens {
-    /// Opens a session on the account and gives its first pair.
+    /// Opens a session on the account, whose password has just been checked, and gives its first pair. The oldest goes
+    /// where there are too many.
     pub(crate) async fn open_session(inner: &Inner, tx: &mut dyn Tx, account: &Account) -> Result<TokenPair, Error> {
         let now = inner.clock.now();
         let session = Session {
@@ -72,9 +91,14 @@ impl NewTokens {
             account: account.id,
             created_at: now,
             expires_at: now.after(REFRESH_LIFETIME),
+            authenticated_at: now,
         };
+        let open = tx.sessions(account.id).await?;
+        for oldest in open.iter().take((open.len() + 1).saturating_sub(MAX_SESSIONS)) {
+            tx.end_session(oldest.id).await?;
+        }
         tx.insert_session(&session).await?;
-        Self::issue(inner, tx, account, session.id).await
+        Self::issue(inner, tx, account, &session).await
     }
 
     /// Gives a new pair to a session that is there.
@@ -82,11 +106,12 @@ impl NewTokens {
         inner: &Inner,
         tx: &mut dyn Tx,
         account: &Account,
-        session: SessionId,
+        session: &Session,
     ) -> Result<TokenPair, Error> {
         let now = inner.clock.now();
+        let (session, ends_at) = (session.id, session.created_at.after(SESSION_LIFETIME));
         let refresh_token = RefreshToken::new(random_token(REFRESH_PREFIX, &*inner.entropy)?.as_str());
-        let refresh_token_expires_at = now.after(REFRESH_LIFETIME);
+        let refresh_token_expires_at = now.after(REFRESH_LIFETIME).min(ends_at);
         tx.insert_refresh(&RefreshRecord {
             digest: SecretDigest::of(refresh_token.expose()),
             session,
@@ -96,10 +121,10 @@ impl NewTokens {
         .await?;
         tx.extend_session(session, refresh_token_expires_at).await?;
         // Claims count whole seconds, and so does what the client is told.
-        let access_token_expires_at = now.floor(1).after(ACCESS_LIFETIME);
+        let access_token_expires_at = now.after(ACCESS_LIFETIME).min(ends_at).floor(1);
         let principal =
             Principal { account: account.id, session, epoch: account.epoch, expires_at: access_token_expires_at };
-        let access_token = inner.tokens.issue(&principal, now, &*inner.entropy)?;
+        let access_token = inner.secrets().tokens.issue(&principal, now, &*inner.entropy)?;
         Ok(TokenPair { principal, access_token, access_token_expires_at, refresh_token, refresh_token_expires_at })
     }
 }

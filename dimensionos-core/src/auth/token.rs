@@ -7,15 +7,18 @@
 use std::fmt;
 use std::time::Duration;
 
+use dashmap::DashMap;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::auth::{InvalidKey, Keys};
+use crate::auth::{InvalidKey, Keys, Pepper};
 use crate::context::{Principal, Refusal};
+use crate::crockford;
 use crate::entropy::{self, Entropy};
-use crate::secret::AccessToken;
+use crate::secret::{AccessToken, SecretDigest};
 use crate::time::Timestamp;
+use crate::users::SubjectSeed;
 
 /// How long an access token lasts: long enough that refreshing costs nothing, short enough that one left in a log is
 /// soon worthless. Signing out does not wait for it.
@@ -31,6 +34,15 @@ const MAX_CLOCK_SKEW: Duration = Duration::from_secs(60);
 /// Bytes a token may have; ours have some 450.
 const MAX_TOKEN_BYTES: usize = 2_048;
 
+/// How long a token for another service lasts. That service does not ask here whether it still holds, so it is short.
+const SERVICE_LIFETIME: Duration = Duration::from_secs(300);
+
+/// Tokens whose signature has been verified and is not verified again; past it they are forgotten, and verified anew.
+/// Each takes some 100 bytes.
+const MAX_VERIFIED: usize = 65_536;
+
+const SUBJECT_LABEL: &[u8] = b"dimensionos/pairwise-subject/v1";
+
 macro_rules! name {
     ($(#[doc = $doc:literal])+ $name:ident) => {
         $(#[doc = $doc])+
@@ -41,6 +53,12 @@ macro_rules! name {
             /// Takes the name.
             pub fn new(name: impl Into<String>) -> Self {
                 Self(name.into())
+            }
+
+            /// The name.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
             }
         }
 
@@ -73,6 +91,28 @@ struct Claims {
     epoch: u64,
 }
 
+/// The claims of a token for another service: nothing in it is the same in a token for a third.
+#[derive(Debug, Serialize)]
+struct ServiceClaims<'a> {
+    iss: &'a str,
+    aud: &'a str,
+    sub: &'a str,
+    jti: String,
+    iat: i64,
+    exp: i64,
+}
+
+/// What another service knows an account by.
+#[derive(Debug)]
+pub struct ServiceToken {
+    /// To hand to that service, which verifies it by the published keys.
+    pub token: AccessToken,
+    /// The account's name there: always the same there, and different everywhere else.
+    pub subject: String,
+    /// When the token runs out.
+    pub expires_at: Timestamp,
+}
+
 /// A public key in the form of RFC 7517, for `/.well-known/jwks.json`.
 #[derive(Debug, Clone, Serialize)]
 pub struct JsonWebKey {
@@ -98,6 +138,7 @@ pub(crate) struct TokenMint {
     issuer: Issuer,
     audience: Audience,
     validation: Validation,
+    verified: DashMap<SecretDigest, Principal>,
 }
 
 impl fmt::Debug for TokenMint {
@@ -129,7 +170,8 @@ impl TokenMint {
         validation.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
         // The library would read the system's clock; `read` compares with the platform's.
         validation.validate_exp = false;
-        Ok(Self { signers: signers.collect::<Result<_, _>>()?, issuer, audience, validation })
+        let signers = signers.collect::<Result<_, _>>()?;
+        Ok(Self { signers, issuer, audience, validation, verified: DashMap::new() })
     }
 
     /// A token for that principal.
@@ -139,30 +181,73 @@ impl TokenMint {
         now: Timestamp,
         entropy: &dyn Entropy,
     ) -> Result<AccessToken, Error> {
-        // `Keys` holds at least one signing key.
-        let signer = &self.signers[0];
-        let mut header = Header::new(Algorithm::EdDSA);
-        header.typ = Some(TOKEN_TYPE.to_owned());
-        header.kid = Some(signer.id.clone());
         let claims = Claims {
             iss: self.issuer.0.clone(),
             aud: self.audience.0.clone(),
             sub: principal.account.to_string(),
             sid: principal.session.to_string(),
-            jti: format!("{:032x}", u128::from_be_bytes(entropy::bytes(entropy)?)),
+            jti: random_name(entropy)?,
             iat: now.as_seconds(),
             exp: principal.expires_at.as_seconds(),
             epoch: principal.epoch,
         };
-        let token = jsonwebtoken::encode(&header, &claims, &signer.encoding);
+        self.sign(&claims)
+    }
+
+    /// A token for another service, under the name that the account has there.
+    pub(crate) fn issue_for(
+        &self,
+        audience: &Audience,
+        seed: &SubjectSeed,
+        now: Timestamp,
+        entropy: &dyn Entropy,
+    ) -> Result<ServiceToken, Error> {
+        let subject = pairwise_subject(seed, audience);
+        let expires_at = now.floor(1).after(SERVICE_LIFETIME);
+        let claims = ServiceClaims {
+            iss: &self.issuer.0,
+            aud: &audience.0,
+            sub: &subject,
+            jti: random_name(entropy)?,
+            iat: now.as_seconds(),
+            exp: expires_at.as_seconds(),
+        };
+        Ok(ServiceToken { token: self.sign(&claims)?, subject, expires_at })
+    }
+
+    fn sign(&self, claims: &impl Serialize) -> Result<AccessToken, Error> {
+        // `Keys` holds at least one signing key.
+        let signer = &self.signers[0];
+        let mut header = Header::new(Algorithm::EdDSA);
+        header.typ = Some(TOKEN_TYPE.to_owned());
+        header.kid = Some(signer.id.clone());
+        let token = jsonwebtoken::encode(&header, claims, &signer.encoding);
         token.map(AccessToken::new).map_err(|_| Error::Internal { what: "signing a token failed" })
     }
 
-    /// Whom a token names, if it is ours, unaltered and in its time.
+    /// Whom a token names, if it is ours, unaltered and in its time. A signature is verified once.
     pub(crate) fn read(&self, token: &str, now: Timestamp) -> Result<Principal, Refusal> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Refusal::Invalid);
         }
+        let digest = SecretDigest::of(token);
+        if let Some(principal) = self.verified.get(&digest).map(|known| *known) {
+            return if principal.expires_at > now { Ok(principal) } else { Err(Refusal::Expired) };
+        }
+        let principal = self.verify(token, now)?;
+        if self.verified.len() >= MAX_VERIFIED {
+            self.verified.clear();
+        }
+        self.verified.insert(digest, principal);
+        Ok(principal)
+    }
+
+    /// Forgets the verified tokens that have run out.
+    pub(crate) fn tidy(&self, now: Timestamp) {
+        self.verified.retain(|_, principal| principal.expires_at > now);
+    }
+
+    fn verify(&self, token: &str, now: Timestamp) -> Result<Principal, Refusal> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| Refusal::Invalid)?;
         if header.typ.as_deref() != Some(TOKEN_TYPE) || header.crit.is_some() {
             return Err(Refusal::Invalid);
@@ -190,6 +275,19 @@ impl TokenMint {
     }
 }
 
+/// What an account is called at a service: made from the account's own seed, so that it stays when keys are replaced.
+fn pairwise_subject(seed: &SubjectSeed, audience: &Audience) -> String {
+    let tag = Pepper::from_bytes(*seed.as_bytes()).tag(SUBJECT_LABEL, audience.0.as_bytes());
+    let mut first = [0; 16];
+    first.copy_from_slice(&tag[..16]);
+    let digits = crockford::encode(u128::from_be_bytes(first));
+    format!("sub_{}", str::from_utf8(&digits).unwrap_or_default())
+}
+
+fn random_name(entropy: &dyn Entropy) -> Result<String, Error> {
+    Ok(format!("{:032x}", u128::from_be_bytes(entropy::bytes(entropy)?)))
+}
+
 /// RFC 7638's thumbprint of an Ed25519 key: a name that every holder of the key computes alike.
 fn thumbprint(x: &str) -> String {
     use base64::Engine;
@@ -201,7 +299,7 @@ fn thumbprint(x: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::{Pepper, SigningKey};
+    use crate::auth::SigningKey;
     use crate::entropy::OsEntropy;
     use crate::id::{AccountId, SessionId};
 
@@ -284,6 +382,9 @@ mod tests {
             without("iss"),
             without("exp"),
             with("aud", "another".into()),
+            with("aud", serde_json::json!(["dimensionos"])),
+            with("aud", serde_json::json!(["dimensionos", "another"])),
+            with("aud", serde_json::Value::Null),
             with("iss", "another".into()),
             with("iat", too_new.into()),
             with("sub", "ses_00000000000000000000000001".into()),
@@ -303,6 +404,33 @@ mod tests {
             let token = forge(&header, &claims(), &signer.encoding);
             assert_eq!(mint.read(&token, NOW), Err(Refusal::Invalid), "{header:?}");
         }
+    }
+
+    #[test]
+    fn a_token_that_ran_out_a_second_ago_is_expired_whether_it_was_seen_before_or_not() {
+        let mint = mint(&[1]);
+        let token = issue(&mint);
+        let end = NOW.after(ACCESS_LIFETIME);
+        for _ in 0..2 {
+            assert_eq!(mint.read(&token, end.after(Duration::from_secs(1))), Err(Refusal::Expired));
+            assert!(mint.read(&token, NOW).is_ok());
+        }
+        assert_eq!(mint.verified.len(), 1);
+        mint.tidy(end);
+        assert!(mint.verified.is_empty());
+    }
+
+    #[test]
+    fn a_name_at_one_service_says_nothing_of_that_at_another() {
+        let mint = mint(&[1]);
+        let (ada, bob) = (SubjectSeed::from_bytes([1; 32]), SubjectSeed::from_bytes([2; 32]));
+        let at = |service: &str, seed| mint.issue_for(&Audience::new(service), seed, NOW, &OsEntropy).unwrap();
+        assert_eq!(at("billing", &ada).subject, at("billing", &ada).subject);
+        assert_ne!(at("billing", &ada).subject, at("forum", &ada).subject);
+        assert_ne!(at("billing", &ada).subject, at("billing", &bob).subject);
+        // Another service's token opens nothing here.
+        assert_eq!(mint.read(at("billing", &ada).token.expose(), NOW), Err(Refusal::Invalid));
+        assert_eq!(mint.read(at("dimensionos", &ada).token.expose(), NOW), Err(Refusal::Invalid));
     }
 
     #[test]

@@ -35,6 +35,7 @@ pub(crate) struct Ledger {
 enum Job {
     Report { agent: AccessKeyId, report: Report, reply: oneshot::Sender<Result<Receipt, Error>> },
     Flush { reply: oneshot::Sender<Result<(), Error>> },
+    Erase { account: AccountId, reply: oneshot::Sender<Result<(), Error>> },
 }
 
 impl Ledger {
@@ -51,6 +52,13 @@ impl Ledger {
         let (reply, answer) = oneshot::channel();
         let job = Job::Report { agent, report, reply };
         self.jobs.try_send(job).map_err(|_| Error::Busy { retry_after: RETRY_AFTER })?;
+        answer.await.map_err(|_| STOPPED)?
+    }
+
+    /// Erases an account. The writer does it itself, so that nothing of the account is written after it.
+    pub(crate) async fn erase(&self, account: AccountId) -> Result<(), Error> {
+        let (reply, answer) = oneshot::channel();
+        self.jobs.send(Job::Erase { account, reply }).await.map_err(|_| STOPPED)?;
         answer.await.map_err(|_| STOPPED)?
     }
 
@@ -92,20 +100,33 @@ impl Writer {
             let is_flush_due = first.is_none();
             let mut entries = Vec::new();
             let mut flush_replies = Vec::new();
+            let mut erasures = Vec::new();
             let mut next = first;
             while let Some(job) = next {
                 match job {
                     Job::Report { agent, report, reply } => entries.push(Entry { agent, report, reply }),
                     Job::Flush { reply } => flush_replies.push(reply),
+                    Job::Erase { account, reply } => erasures.push((account, reply)),
                 }
                 next = if entries.len() < MAX_GROUP { waiting.try_recv().ok() } else { None };
             }
             let pending =
                 if is_flush_due || !flush_replies.is_empty() { self.metering.take_pending() } else { Vec::new() };
             self.write(entries, pending, flush_replies).await;
+            for (account, reply) in erasures {
+                let _ = reply.send(self.erase(account).await);
+            }
         }
         let pending = self.metering.take_pending();
         self.write(Vec::new(), pending, Vec::new()).await;
+    }
+
+    async fn erase(&self, account: AccountId) -> Result<(), Error> {
+        let mut tx = self.store.begin(Access::Write).await?;
+        tx.erase_account(account).await?;
+        tx.commit().await?;
+        self.metering.erase(account);
+        Ok(())
     }
 
     async fn write(
@@ -153,7 +174,7 @@ impl Writer {
         // be given it a second time.
         let mut cells = HashMap::new();
         for (account, _) in entries.iter().flat_map(|entry| &entry.report.samples) {
-            if !cells.contains_key(account) {
+            if !cells.contains_key(account) && !self.metering.is_erased(*account) {
                 let cell = self.metering.cell(&*self.store, *account, self.clock.now()).await?;
                 cells.insert(*account, cell);
             }
@@ -166,11 +187,13 @@ impl Writer {
         for entry in entries {
             let arrival = sources.count(&mut *tx, entry.agent, &entry.report).await?;
             if let Ok(Receipt { is_duplicate: false, .. }) = arrival {
-                entry.report.samples.iter().for_each(|(account, sample)| sums.add_sample(*account, sample));
+                let kept = entry.report.samples.iter().filter(|(account, _)| !self.metering.is_erased(*account));
+                kept.for_each(|(account, sample)| sums.add_sample(*account, sample));
             }
             verdicts.push(arrival);
         }
-        pending.iter().for_each(|(cell, pending)| sums.add_pending(cell.account, pending));
+        let kept = pending.iter().filter(|(cell, _)| !self.metering.is_erased(cell.account));
+        kept.for_each(|(cell, pending)| sums.add_pending(cell.account, pending));
         tx.add_usage(&sums.rows()).await?;
         tx.save_readings(&sums.readings()).await?;
         sources.save(&mut *tx).await?;

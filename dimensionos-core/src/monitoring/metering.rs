@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dashmap::DashMap;
+use dashmap::{DashMap, DashSet};
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
@@ -21,6 +21,8 @@ pub(crate) struct Metering {
     cells: DashMap<AccountId, Arc<OnceCell<Arc<Cell>>>>,
     /// Cells with something to make durable, each once.
     waiting: Mutex<Vec<Arc<Cell>>>,
+    /// Accounts that were erased while this process runs: what a meter still records of them is dropped.
+    erased: DashSet<AccountId>,
 }
 
 impl Metering {
@@ -33,6 +35,16 @@ impl Metering {
             Ok::<_, Error>(Arc::new(Cell::resume(account, &past)))
         });
         cell.await.map(Arc::clone)
+    }
+
+    /// Forgets an account that has been erased, for good.
+    pub(crate) fn erase(&self, account: AccountId) {
+        self.erased.insert(account);
+        self.cells.remove(&account);
+    }
+
+    pub(crate) fn is_erased(&self, account: AccountId) -> bool {
+        self.erased.contains(&account)
     }
 
     pub(crate) fn enqueue(&self, cell: &Arc<Cell>) {

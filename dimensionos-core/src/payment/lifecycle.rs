@@ -1,10 +1,11 @@
 //! What time does to an account. Derived from the clock whenever it is read, so that no job has to run for it.
 
+use std::str::FromStr;
 use std::time::Duration;
 
-use crate::allocation::TierName;
+use crate::allocation::{TierName, UnknownName};
 use crate::time::Timestamp;
-use crate::users::Account;
+use crate::users::{Account, Terms};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -28,6 +29,29 @@ pub enum ServiceStatus {
     Cancelled,
 }
 
+impl ServiceStatus {
+    const ALL: [Self; 4] = [Self::Active, Self::ReadOnly, Self::Suspended, Self::Cancelled];
+
+    /// The name in tables and answers.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Active => "ACTIVE",
+            Self::ReadOnly => "READ_ONLY",
+            Self::Suspended => "SUSPENDED",
+            Self::Cancelled => "CANCELLED",
+        }
+    }
+}
+
+impl FromStr for ServiceStatus {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        Self::ALL.into_iter().find(|status| status.name() == text).ok_or(UnknownName)
+    }
+}
+
 /// Why an account has its status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StatusReason {
@@ -35,6 +59,8 @@ pub enum StatusReason {
     None,
     /// Its trial has ended.
     TrialExpired,
+    /// An operator decided it.
+    Operator,
 }
 
 impl StatusReason {
@@ -44,6 +70,7 @@ impl StatusReason {
         match self {
             Self::None => "NONE",
             Self::TrialExpired => "TRIAL_EXPIRED",
+            Self::Operator => "OPERATOR",
         }
     }
 }
@@ -57,6 +84,8 @@ pub struct Standing {
     pub reason: StatusReason,
     /// Since when.
     pub since: Timestamp,
+    /// Whether terms are in force that its holder has not accepted.
+    pub are_terms_due: bool,
 }
 
 /// An account's time for free.
@@ -72,9 +101,22 @@ pub struct Trial {
     pub days_left: u32,
 }
 
-/// The standing of an account at an instant.
+/// The standing of an account at an instant: the stricter of what its payments and an operator say. Where both say the
+/// same, the operator's shows, for payment alone would not lift it.
 #[must_use]
-pub fn standing(account: &Account, now: Timestamp) -> Standing {
+pub fn standing(account: &Account, terms: &Terms, now: Timestamp) -> Standing {
+    let lapse = lapse(account, now);
+    let shown = match &account.operator_status {
+        Some(decided) if decided.status >= lapse.status => {
+            Standing { status: decided.status, reason: StatusReason::Operator, since: decided.since, ..lapse }
+        }
+        _ => lapse,
+    };
+    Standing { are_terms_due: !terms.are_met_by(account.terms.as_ref(), now), ..shown }
+}
+
+/// What an account's payments alone say.
+fn lapse(account: &Account, now: Timestamp) -> Standing {
     let Some(trial) = trial(account, now) else { return active_since(account.created_at) };
     let suspended_at = trial.ends_at.after(READ_ONLY_FOR);
     let cancelled_at = suspended_at.after(SUSPENDED_FOR);
@@ -87,11 +129,11 @@ pub fn standing(account: &Account, now: Timestamp) -> Standing {
     } else {
         return active_since(account.created_at);
     };
-    Standing { status, reason: StatusReason::TrialExpired, since }
+    Standing { status, reason: StatusReason::TrialExpired, since, are_terms_due: false }
 }
 
 fn active_since(since: Timestamp) -> Standing {
-    Standing { status: ServiceStatus::Active, reason: StatusReason::None, since }
+    Standing { status: ServiceStatus::Active, reason: StatusReason::None, since, are_terms_due: false }
 }
 
 /// The trial of an account; absent on the tiers that have none.
@@ -115,7 +157,7 @@ mod tests {
     use super::*;
     use crate::auth::Pepper;
     use crate::id::AccountId;
-    use crate::users::AnonymousId;
+    use crate::users::{AnonymousId, OperatorStatus};
 
     fn account() -> Account {
         let start = Timestamp::from_millis(1_700_000_000_000);
@@ -127,7 +169,14 @@ mod tests {
             created_at: start,
             trial_started_at: start,
             epoch: 0,
+            operator_status: None,
+            terms: Terms::default().accept(None, start).ok(),
+            subject_seed: None,
         }
+    }
+
+    fn standing(account: &Account, now: Timestamp) -> Standing {
+        super::standing(account, &Terms::default(), now)
     }
 
     #[test]
@@ -144,9 +193,30 @@ mod tests {
             assert_eq!(standing(&account, at.before(instant)).status, before);
             assert_eq!(
                 standing(&account, at),
-                Standing { status: after, reason: StatusReason::TrialExpired, since: at }
+                Standing { status: after, reason: StatusReason::TrialExpired, since: at, are_terms_due: false }
             );
         }
+    }
+
+    #[test]
+    fn the_stricter_of_a_lapse_and_a_decision_shows_and_lifting_one_leaves_the_other() {
+        use ServiceStatus::{Cancelled, ReadOnly, Suspended};
+        let lapsed_at = account().created_at.after(TRIAL);
+        let suspended_at = lapsed_at.after(READ_ONLY_FOR);
+        let shown = |status, now| {
+            let since = account().created_at.after(DAY);
+            let note = "report 17".parse().unwrap();
+            let decided = Account { operator_status: Some(OperatorStatus { status, since, note }), ..account() };
+            let shown = standing(&decided, now);
+            (shown.status, shown.reason)
+        };
+        assert_eq!(shown(Suspended, account().created_at.after(DAY)), (Suspended, StatusReason::Operator));
+        assert_eq!(shown(Suspended, lapsed_at), (Suspended, StatusReason::Operator));
+        assert_eq!(shown(ReadOnly, lapsed_at), (ReadOnly, StatusReason::Operator));
+        assert_eq!(shown(ReadOnly, suspended_at), (Suspended, StatusReason::TrialExpired));
+        assert_eq!(shown(Suspended, suspended_at), (Suspended, StatusReason::Operator));
+        assert_eq!(shown(Suspended, suspended_at.after(SUSPENDED_FOR)), (Cancelled, StatusReason::TrialExpired));
+        assert_eq!(standing(&account(), lapsed_at).reason, StatusReason::TrialExpired);
     }
 
     #[test]

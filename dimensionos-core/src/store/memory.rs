@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 use crate::allocation::{Allocation, TierName};
-use crate::auth::{AccessKey, PasswordHash, RefreshRecord, Session};
+use crate::auth::{AccessKey, KeyId, PasswordHash, RefreshRecord, Session};
 use crate::id::{AccessKeyId, AccountId, SessionId};
 use crate::monitoring::{Bucket, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow};
 use crate::secret::SecretDigest;
@@ -36,6 +36,7 @@ struct State {
     accounts: Table<AccountId, Account>,
     tags: Table<AnonymousId, AccountId>,
     passwords: Table<AccountId, PasswordHash>,
+    recovery_codes: Table<(AccountId, SecretDigest), ()>,
     sessions: Table<SessionId, Session>,
     refreshes: Table<SecretDigest, RefreshRecord>,
     access_keys: Table<SecretDigest, AccessKey>,
@@ -47,10 +48,11 @@ struct State {
 
 impl State {
     fn each_table(&mut self, act: fn(&mut dyn Undo)) {
-        let tables: [&mut dyn Undo; 10] = [
+        let tables: [&mut dyn Undo; 11] = [
             &mut self.accounts,
             &mut self.tags,
             &mut self.passwords,
+            &mut self.recovery_codes,
             &mut self.sessions,
             &mut self.refreshes,
             &mut self.access_keys,
@@ -220,6 +222,44 @@ impl Accounts for MemoryTx {
     async fn password(&mut self, account: AccountId) -> Result<Option<PasswordHash>, StoreError> {
         Ok(self.state().passwords.rows.get(&account).cloned())
     }
+
+    async fn set_recovery_codes(&mut self, account: AccountId, digests: &[SecretDigest]) -> Result<(), StoreError> {
+        let codes = &mut self.state_mut()?.recovery_codes;
+        codes.remove_where(|(owner, _), ()| *owner == account);
+        digests.iter().for_each(|digest| codes.put((account, *digest), ()));
+        Ok(())
+    }
+
+    async fn use_recovery_code(&mut self, account: AccountId, digest: &SecretDigest) -> Result<bool, StoreError> {
+        let codes = &mut self.state_mut()?.recovery_codes;
+        Ok(codes.remove_where(|code, ()| *code == (account, *digest)) > 0)
+    }
+
+    async fn recovery_code_count(&mut self, account: AccountId) -> Result<u64, StoreError> {
+        Ok(self.state().recovery_codes.rows.keys().filter(|(owner, _)| *owner == account).count() as u64)
+    }
+
+    async fn erase_account(&mut self, id: AccountId) -> Result<(), StoreError> {
+        self.end_sessions(id).await?;
+        let state = self.state_mut()?;
+        if let Some(tag) = state.accounts.rows.get(&id).map(|account| account.anonymous_id) {
+            state.tags.remove(&tag);
+        }
+        state.accounts.remove(&id);
+        state.passwords.remove(&id);
+        state.recovery_codes.remove_where(|(owner, _), ()| *owner == id);
+        state.usage.remove_where(|(owner, ..), _| *owner == id);
+        state.readings.remove(&id);
+        Ok(())
+    }
+
+    async fn accounts_by_pepper(&mut self) -> Result<Vec<(KeyId, u64)>, StoreError> {
+        let mut counts = BTreeMap::new();
+        for account in self.state().accounts.rows.values() {
+            *counts.entry(account.pepper).or_insert(0) += 1;
+        }
+        Ok(counts.into_iter().collect())
+    }
 }
 
 #[async_trait]
@@ -244,6 +284,14 @@ impl Sessions for MemoryTx {
         let state = self.state_mut()?;
         if let Some(session) = state.sessions.rows.get(&id).cloned() {
             state.sessions.put(id, Session { expires_at, ..session });
+        }
+        Ok(())
+    }
+
+    async fn mark_authenticated(&mut self, id: SessionId, at: Timestamp) -> Result<(), StoreError> {
+        let state = self.state_mut()?;
+        if let Some(session) = state.sessions.rows.get(&id).cloned() {
+            state.sessions.put(id, Session { authenticated_at: at, ..session });
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use std::fmt;
 use async_trait::async_trait;
 
 use crate::allocation::Allocation;
-use crate::auth::{AccessKey, PasswordHash, RefreshRecord, Session};
+use crate::auth::{AccessKey, KeyId, PasswordHash, RefreshRecord, Session};
 use crate::id::{AccessKeyId, AccountId, SessionId};
 use crate::monitoring::{Bucket, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow};
 use crate::secret::SecretDigest;
@@ -86,6 +86,16 @@ pub trait Accounts {
     async fn set_password(&mut self, account: AccountId, hash: &PasswordHash) -> Result<(), StoreError>;
     /// An account's password.
     async fn password(&mut self, account: AccountId) -> Result<Option<PasswordHash>, StoreError>;
+    /// Sets an account's recovery codes, in place of all it has.
+    async fn set_recovery_codes(&mut self, account: AccountId, digests: &[SecretDigest]) -> Result<(), StoreError>;
+    /// Removes a recovery code, and says whether it was there: of two that use one code, one gets it.
+    async fn use_recovery_code(&mut self, account: AccountId, digest: &SecretDigest) -> Result<bool, StoreError>;
+    /// How many recovery codes an account has left.
+    async fn recovery_code_count(&mut self, account: AccountId) -> Result<u64, StoreError>;
+    /// Removes an account and everything that is kept of it: its password, codes, sessions, usage and readings.
+    async fn erase_account(&mut self, id: AccountId) -> Result<(), StoreError>;
+    /// How many accounts have their tag under each pepper, in the order of the peppers' ids.
+    async fn accounts_by_pepper(&mut self) -> Result<Vec<(KeyId, u64)>, StoreError>;
 }
 
 /// Sessions and their refresh tokens.
@@ -99,6 +109,8 @@ pub trait Sessions {
     async fn sessions(&mut self, account: AccountId) -> Result<Vec<Session>, StoreError>;
     /// Sets when a session's youngest refresh token runs out.
     async fn extend_session(&mut self, id: SessionId, expires_at: Timestamp) -> Result<(), StoreError>;
+    /// Sets when a session's holder last proved to know the password.
+    async fn mark_authenticated(&mut self, id: SessionId, at: Timestamp) -> Result<(), StoreError>;
     /// Removes a session and its refresh tokens; nothing where it is gone already.
     async fn end_session(&mut self, id: SessionId) -> Result<(), StoreError>;
     /// Removes every session of an account with their refresh tokens.

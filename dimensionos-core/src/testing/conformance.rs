@@ -19,10 +19,11 @@ use crate::monitoring::{
     Bucket, Counter, Level, MAX_AMOUNT, Reading, Readings, Resolution, Rollup, Sample, SourceName, SourceState,
     UsageRow,
 };
+use crate::payment::ServiceStatus;
 use crate::secret::SecretDigest;
 use crate::store::{Access, Store, StoreError, Tx};
 use crate::time::Timestamp;
-use crate::users::{Account, AnonymousId};
+use crate::users::{Account, AnonymousId, OperatorStatus, SubjectSeed, TermsAcceptance};
 
 /// Makes one `#[tokio::test]` of every case. The argument is an async function that gives a fresh store together with
 /// whatever has to live as long, as `Option<(impl Store, impl Sized)>`; `None` skips the case.
@@ -33,6 +34,10 @@ macro_rules! conformance_cases {
             nothing_is_kept_of_a_transaction_that_was_dropped,
             a_tag_and_an_id_are_given_once,
             an_account_is_found_by_any_of_its_tags_and_changes_whole,
+            what_was_decided_and_accepted_is_kept_with_the_account,
+            a_recovery_code_is_used_once_by_its_own_account,
+            an_erased_account_leaves_nothing_and_others_whole,
+            accounts_are_counted_by_pepper,
             an_ended_session_takes_its_refresh_tokens_along,
             what_ran_out_is_purged_and_nothing_else,
             a_refresh_token_remembers_its_first_use,
@@ -76,6 +81,9 @@ fn account(number: u8) -> Account {
         created_at: NOW,
         trial_started_at: NOW,
         epoch: u64::from(number),
+        operator_status: None,
+        terms: None,
+        subject_seed: None,
     }
 }
 
@@ -85,6 +93,7 @@ fn session(number: u128, account: AccountId) -> Session {
         account,
         created_at: NOW,
         expires_at: NOW.after(Duration::from_secs(60)),
+        authenticated_at: NOW,
     }
 }
 
@@ -178,6 +187,115 @@ pub async fn an_account_is_found_by_any_of_its_tags_and_changes_whole(store: &dy
     assert_eq!(tx.password(id(2)).await.unwrap(), None);
 }
 
+pub async fn what_was_decided_and_accepted_is_kept_with_the_account(store: &dyn Store) {
+    let plain = account(1);
+    let decided = Account {
+        operator_status: Some(OperatorStatus {
+            status: ServiceStatus::Suspended,
+            since: NOW,
+            note: "report 17 – ünïcode".parse().expect("a good note"),
+        }),
+        terms: Some(TermsAcceptance { version: "2026-11".parse().expect("a good name"), accepted_at: NOW }),
+        subject_seed: Some(SubjectSeed::from_bytes([0xfe; 32])),
+        ..plain.clone()
+    };
+    put_account(store, &plain).await;
+    for account in [&decided, &plain] {
+        let mut tx = write(store).await;
+        tx.update_account(account).await.expect("the row is changed");
+        commit(tx).await;
+        let mut tx = read(store).await;
+        assert_eq!(tx.account(plain.id).await.unwrap().as_ref(), Some(account));
+    }
+}
+
+pub async fn a_recovery_code_is_used_once_by_its_own_account(store: &dyn Store) {
+    for number in [1, 2] {
+        put_account(store, &account(number)).await;
+    }
+    let mut tx = write(store).await;
+    tx.set_recovery_codes(id(1), &[digest(1), digest(2)]).await.expect("codes are set");
+    tx.set_recovery_codes(id(2), &[digest(1)]).await.expect("another account may have the same");
+    tx.set_recovery_codes(id(1), &[digest(3), digest(4), digest(5)]).await.expect("codes are replaced");
+    commit(tx).await;
+    let mut tx = write(store).await;
+    assert!(!tx.use_recovery_code(id(1), &digest(1)).await.unwrap());
+    assert!(!tx.use_recovery_code(id(2), &digest(3)).await.unwrap());
+    assert!(tx.use_recovery_code(id(1), &digest(3)).await.unwrap());
+    assert!(!tx.use_recovery_code(id(1), &digest(3)).await.unwrap());
+    commit(tx).await;
+    // Of several at once, one has it.
+    let uses = (0..8).map(|_| async {
+        let mut tx = write(store).await;
+        let is_used = tx.use_recovery_code(id(1), &digest(4)).await.unwrap();
+        commit(tx).await;
+        is_used
+    });
+    assert_eq!(futures_util::future::join_all(uses).await.into_iter().filter(|is_used| *is_used).count(), 1);
+    let mut tx = write(store).await;
+    assert_eq!(tx.recovery_code_count(id(1)).await.unwrap(), 1);
+    tx.set_recovery_codes(id(1), &[]).await.expect("codes are removed");
+    assert_eq!(tx.recovery_code_count(id(1)).await.unwrap(), 0);
+    assert_eq!(tx.recovery_code_count(id(2)).await.unwrap(), 1);
+}
+
+pub async fn an_erased_account_leaves_nothing_and_others_whole(store: &dyn Store) {
+    let sample = Sample::at(NOW).with_added(Counter::ApiCalls, 1).with_level(Level::RamBytes, 5);
+    let mut readings = Readings::default();
+    readings.add(&sample);
+    for number in [1, 2] {
+        put_account(store, &account(number)).await;
+        let owner = id(u128::from(number));
+        let session = session(u128::from(number), owner);
+        let mut tx = write(store).await;
+        let hash = PasswordHash { bcrypt: "$2b$04$abc".to_owned(), pepper: account(number).pepper };
+        tx.set_password(owner, &hash).await.expect("a password is set");
+        tx.set_recovery_codes(owner, &[digest(number)]).await.expect("codes are set");
+        tx.insert_session(&session).await.expect("the session is new");
+        tx.insert_refresh(&refresh(number, &session)).await.expect("the token is new");
+        tx.add_usage(&Resolution::ALL.map(|resolution| row(owner, resolution, NOW, &sample))).await.expect("usage");
+        tx.save_readings(&[(owner, readings)]).await.expect("readings");
+        commit(tx).await;
+    }
+    let mut tx = write(store).await;
+    tx.erase_account(id(1)).await.expect("the account is erased");
+    tx.erase_account(id(3)).await.expect("there is nothing to erase");
+    commit(tx).await;
+    let after = NOW.after(Duration::from_secs(60));
+    let mut tx = read(store).await;
+    for (number, is_kept) in [(1_u8, false), (2, true)] {
+        let owner = id(u128::from(number));
+        assert_eq!(tx.account(owner).await.unwrap().is_some(), is_kept);
+        assert_eq!(tx.account_by_tag(&[account(number).anonymous_id]).await.unwrap().is_some(), is_kept);
+        assert_eq!(tx.password(owner).await.unwrap().is_some(), is_kept);
+        assert_eq!(tx.recovery_code_count(owner).await.unwrap(), u64::from(is_kept));
+        assert_eq!(tx.sessions(owner).await.unwrap().len(), usize::from(is_kept));
+        assert_eq!(tx.refresh(&digest(number)).await.unwrap().is_some(), is_kept);
+        assert_eq!(tx.readings(owner).await.unwrap() != Readings::default(), is_kept);
+        for resolution in Resolution::ALL {
+            let rows = tx.usage(owner, resolution, Timestamp::EPOCH, after).await.unwrap();
+            assert_eq!(rows.len(), usize::from(is_kept));
+        }
+    }
+    drop(tx);
+    put_account(store, &account(1)).await;
+}
+
+pub async fn accounts_are_counted_by_pepper(store: &dyn Store) {
+    let mut tx = read(store).await;
+    assert_eq!(tx.accounts_by_pepper().await.unwrap(), []);
+    drop(tx);
+    let other = Pepper::from_bytes([8; 32]).id();
+    for number in 1..=3 {
+        put_account(store, &account(number)).await;
+    }
+    put_account(store, &Account { pepper: other, ..account(4) }).await;
+    let mut expected = [(account(1).pepper, 3), (other, 1)];
+    expected.sort_unstable();
+    let mut tx = read(store).await;
+    assert_eq!(tx.accounts_by_pepper().await.unwrap(), expected);
+}
+
 pub async fn an_ended_session_takes_its_refresh_tokens_along(store: &dyn Store) {
     for number in [1, 2] {
         put_account(store, &account(number)).await;
@@ -234,13 +352,17 @@ pub async fn a_refresh_token_remembers_its_first_use(store: &dyn Store) {
     tx.insert_refresh(&refresh(1, &session)).await.expect("the token is new");
     tx.mark_refresh_used(&digest(1), NOW).await.expect("the use is written");
     tx.extend_session(session.id, later).await.expect("the session is extended");
+    tx.mark_authenticated(session.id, later).await.expect("the check is written");
     commit(tx).await;
     let mut tx = read(store).await;
     assert_eq!(
         tx.refresh(&digest(1)).await.unwrap(),
         Some(RefreshRecord { used_at: Some(NOW), ..refresh(1, &session) })
     );
-    assert_eq!(tx.session(session.id).await.unwrap(), Some(Session { expires_at: later, ..session }));
+    assert_eq!(
+        tx.session(session.id).await.unwrap(),
+        Some(Session { expires_at: later, authenticated_at: later, ..session })
+    );
 }
 
 pub async fn a_key_name_is_given_once_a_role(store: &dyn Store) {

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use dashmap::DashMap;
 
 use crate::Error;
+use crate::auth::Session;
 use crate::id::{AccountId, SessionId};
 use crate::store::{Access, Store};
 use crate::users::Account;
 
-/// Accounts held at most: some 50 MB. When it is reached the directory starts over, which costs each account that is
+/// Accounts held at most: some 100 MB. When it is reached the directory starts over, which costs each account that is
 /// still in use one read.
 const MAX_ENTRIES: usize = 200_000;
 
@@ -18,7 +19,13 @@ const MAX_ENTRIES: usize = 200_000;
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) account: Account,
-    pub(crate) sessions: Vec<SessionId>,
+    pub(crate) sessions: Vec<Session>,
+}
+
+impl Entry {
+    pub(crate) fn session(&self, id: SessionId) -> Option<&Session> {
+        self.sessions.iter().find(|session| session.id == id)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -37,7 +44,7 @@ impl Directory {
         let changes_before = self.changes.load(Ordering::Acquire);
         let mut tx = store.begin(Access::Read).await?;
         let Some(account) = tx.account(id).await? else { return Ok(None) };
-        let sessions = tx.sessions(id).await?.into_iter().map(|session| session.id).collect();
+        let sessions = tx.sessions(id).await?;
         drop(tx);
         let entry = Arc::new(Entry { account, sessions });
         self.keep(id, &entry, changes_before);

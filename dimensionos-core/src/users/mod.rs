@@ -2,10 +2,16 @@
 
 mod account;
 mod directory;
+mod export;
 pub mod identity;
 mod service;
+mod status;
+mod terms;
 
-pub use account::Account;
-pub(crate) use directory::Directory;
+pub use account::{Account, SubjectSeed};
+pub(crate) use directory::{Directory, Entry};
+pub use export::Export;
 pub use identity::{AccountNumber, AnonymousId, EmailDigest, Identity};
 pub use service::{Registered, Registration, Users};
+pub use status::{OperatorStatus, StatusNote};
+pub use terms::{Terms, TermsAcceptance, TermsName, TermsVersion};

@@ -1,13 +1,14 @@
 use crate::Error;
 use crate::allocation::TierName;
-use crate::auth::{NewTokens, Password, TokenPair};
-use crate::context::Context;
+use crate::auth::{Auth, Guess, NewTokens, Password, Proof, RecoveryCode, TokenPair, set_codes};
+use crate::context::{Caller, Context};
+use crate::entropy::Entropy;
 use crate::id::AccountId;
-use crate::payment::{Standing, lifecycle};
+use crate::payment::{ServiceStatus, Standing};
 use crate::platform::Inner;
 use crate::policy::{Action, Target, allows};
 use crate::store::{Access, StoreError};
-use crate::users::{Account, AccountNumber, Identity};
+use crate::users::{Account, AccountNumber, Export, Identity, OperatorStatus, StatusNote, TermsName};
 
 /// Registers accounts and answers for them.
 #[derive(Debug)]
@@ -20,6 +21,18 @@ pub struct Registration {
     pub identity: Option<Identity>,
     /// Its password.
     pub password: Password,
+    /// The version of the terms that is accepted; the one in force where left out.
+    pub terms: Option<TermsName>,
+    /// Work done for a registration past the limit of failures.
+    pub proof: Option<Proof>,
+}
+
+impl Registration {
+    /// With a password, and nothing else.
+    #[must_use]
+    pub const fn new(identity: Option<Identity>, password: Password) -> Self {
+        Self { identity, password, terms: None, proof: None }
+    }
 }
 
 /// A new account, signed in.
@@ -31,58 +44,82 @@ pub struct Registered {
     pub tokens: TokenPair,
     /// The number it was issued, where it came without an identity. It cannot be shown again.
     pub account_number: Option<AccountNumber>,
+    /// What opens the account when the password is lost, each once. They cannot be shown again.
+    pub recovery_codes: Vec<RecoveryCode>,
 }
 
 impl Users<'_> {
     /// Registers an account on the FREE tier, its trial beginning now, and signs it in.
     ///
     /// # Errors
-    /// `InvalidInput` for an account number, which is issued and never chosen; `WeakPassword`; `IdentityUnavailable` where the identity has an account; `Busy` where too many passwords are
-    /// waiting to be hashed.
-    pub async fn register(&self, _context: &Context, registration: Registration) -> Result<Registered, Error> {
+    /// `InvalidInput` for an account number, which is issued and never chosen, and for terms that are not in force;
+    /// `WeakPassword`; `IdentityUnavailable` where the identity has an account; `RateLimited` after too many of those;
+    /// `Busy` where too many passwords are waiting to be hashed.
+    pub async fn register(&self, context: &Context, registration: Registration) -> Result<Registered, Error> {
         let Self(inner) = self;
-        let (identity, account_number) = if let Some(identity) = registration.identity {
-            if matches!(identity, Identity::AccountNumber(_)) {
-                return Err(Error::invalid("identity", "account numbers are issued, not chosen"));
-            }
-            (identity, None)
-        } else {
-            let number = AccountNumber::random(&*inner.entropy)?;
-            (Identity::AccountNumber(number.clone()), Some(number))
-        };
-        let hash = inner.passwords.hash_strong(&registration.password).await?;
-
+        let (identity, account_number) = identify(registration.identity, &*inner.entropy)?;
         let now = inner.clock.now();
-        let pepper = inner.keys.first_pepper();
+        let terms = inner.terms.accept(registration.terms.as_ref(), now)?;
+        let secrets = inner.secrets();
+        let pepper = secrets.keys.first_pepper();
+        let anonymous_id = identity.anonymous_id(pepper);
+        // Counts only where the identity turns out to be taken: whoever asks for many is looking for who has an account.
+        let proof = registration.proof.as_ref();
+        let attempt = inner.throttle.begin(Guess::Register, context.source, anonymous_id, proof, pepper, now)?;
+        let hash = match inner.passwords.hash_strong(&registration.password, inner.password_rule, pepper).await {
+            Ok(hash) => hash,
+            Err(error) => {
+                attempt.forgive();
+                return Err(error);
+            }
+        };
+
         let account = Account {
             id: AccountId::random(&*inner.entropy)?,
-            anonymous_id: identity.anonymous_id(pepper),
+            anonymous_id,
             pepper: pepper.id(),
             tier: TierName::Free,
             created_at: now,
             trial_started_at: now,
             epoch: 0,
+            operator_status: None,
+            terms: Some(terms),
+            subject_seed: None,
         };
+        let recovery_codes = RecoveryCode::new_set(&*inner.entropy)?;
         let mut tx = inner.store.begin(Access::Write).await?;
         // A tag under an older pepper is the same person; the newest tag is the database's unique column.
-        if tx.account_by_tag(&inner.keys.tags(&identity)).await?.is_some() {
+        if tx.account_by_tag(&secrets.keys.tags(&identity)).await?.is_some() {
             return Err(Error::IdentityUnavailable);
         }
         tx.insert_account(&account).await.map_err(taken)?;
         tx.set_password(account.id, &hash).await?;
+        set_codes(&mut *tx, account.id, &recovery_codes).await?;
         let tokens = NewTokens::open_session(inner, &mut *tx, &account).await?;
         tx.commit().await.map_err(taken)?;
-        Ok(Registered { account, tokens, account_number })
+        attempt.forgive();
+        Ok(Registered { account, tokens, account_number, recovery_codes })
     }
 
-    /// An account, as its owner may see it.
+    /// An account, as its holder or an operator may see it.
     ///
     /// # Errors
     /// `NotFound` where there is none, or the caller is another account.
     pub async fn account(&self, context: &Context, id: AccountId) -> Result<Account, Error> {
-        let (account, standing) = self.0.account(id).await?;
-        allows(&context.caller, Action::SeeAccount, Target::Account(id, standing))?;
-        Ok(account)
+        let entry = self.0.entry(id).await?;
+        self.0.allows(&context.caller, Action::SeeAccount, &entry.account)?;
+        Ok(entry.account.clone())
+    }
+
+    /// Decides whether the caller may see the tag that an account is known by: its holder may.
+    ///
+    /// # Errors
+    /// `Forbidden` for operators; otherwise as [`account`](Self::account).
+    pub fn may_see_tag(&self, context: &Context, account: &Account) -> Result<(), Error> {
+        match context.caller {
+            Caller::Account(_) => self.0.allows(&context.caller, Action::SeeAccount, account),
+            _ => self.0.allows(&context.caller, Action::SeeIdentity, account),
+        }
     }
 
     /// The signed-in account.
@@ -99,7 +136,100 @@ impl Users<'_> {
     /// `NotFound` where there is none.
     pub async fn standing(&self, context: &Context, id: AccountId) -> Result<Standing, Error> {
         let account = self.account(context, id).await?;
-        Ok(lifecycle::standing(&account, self.0.clock.now()))
+        Ok(self.standing_of(&account))
+    }
+
+    /// The status of an account that is at hand, as of now.
+    #[must_use]
+    pub fn standing_of(&self, account: &Account) -> Standing {
+        self.0.standing(account)
+    }
+
+    /// Sets what an operator decides about an account; [`Active`](ServiceStatus::Active) takes such a decision back.
+    /// What the account's payments say stays as it is. It holds from the next call on.
+    ///
+    /// # Errors
+    /// `Forbidden` for any caller but an operator or the program; `NotFound`.
+    pub async fn set_status(
+        &self,
+        context: &Context,
+        id: AccountId,
+        status: ServiceStatus,
+        note: StatusNote,
+    ) -> Result<Account, Error> {
+        let Self(inner) = self;
+        // Who may not do it to any account learns nothing of this one.
+        allows(&context.caller, Action::SetStatus, Target::Service)?;
+        let mut tx = inner.store.begin(Access::Write).await?;
+        let mut account = tx.account(id).await?.ok_or(Error::no_account())?;
+        account.operator_status = match status {
+            ServiceStatus::Active => None,
+            _ => Some(OperatorStatus { status, since: inner.clock.now(), note }),
+        };
+        tx.update_account(&account).await?;
+        tx.commit().await?;
+        inner.directory.forget(id);
+        Ok(account)
+    }
+
+    /// Accepts a version of the terms for the caller's account: the one in force, or an announced one.
+    ///
+    /// # Errors
+    /// `InvalidInput` for any other version; those of the account's status.
+    pub async fn accept_terms(&self, context: &Context, version: &TermsName) -> Result<Account, Error> {
+        let Self(inner) = self;
+        let principal = *context.account()?;
+        let entry = inner.entry(principal.account).await?;
+        inner.allows(&context.caller, Action::AcceptTerms, &entry.account)?;
+        let acceptance = inner.terms.accept(Some(version), inner.clock.now())?;
+        let mut tx = inner.store.begin(Access::Write).await?;
+        let mut account = tx.account(principal.account).await?.ok_or(Error::no_account())?;
+        account.terms = Some(acceptance);
+        tx.update_account(&account).await?;
+        tx.commit().await?;
+        inner.directory.forget(account.id);
+        Ok(account)
+    }
+
+    /// Erases the caller's account and everything kept of it, for good.
+    ///
+    /// # Errors
+    /// `ReauthenticationRequired` where the session's last password check is more than five minutes old;
+    /// `InvalidCredentials`; `RateLimited`; `Busy`; those of the account's status.
+    pub async fn erase(&self, context: &Context, password: &Password, proof: Option<&Proof>) -> Result<(), Error> {
+        let Self(inner) = self;
+        let auth = Auth(inner);
+        let account = auth.recently_authenticated(context, Action::Erase).await?;
+        auth.check_password(context, &account, password, proof).await?;
+        inner.ledger.erase(account.id).await?;
+        inner.directory.forget(account.id);
+        Ok(())
+    }
+
+    /// Everything that is known of an account.
+    ///
+    /// # Errors
+    /// `NotFound` for another's account, `Forbidden` for operators; those of the account's status.
+    pub async fn export(&self, context: &Context, id: AccountId) -> Result<Export, Error> {
+        let Self(inner) = self;
+        let entry = inner.entry(id).await?;
+        inner.allows(&context.caller, Action::Export, &entry.account)?;
+        // What is still in memory alone is known too.
+        inner.ledger.flush().await?;
+        let mut tx = inner.store.begin(Access::Read).await?;
+        Export::read(&mut *tx, id, inner.standing(&entry.account), inner.clock.now()).await
+    }
+}
+
+/// The identity given, or a number issued in its place.
+fn identify(given: Option<Identity>, entropy: &dyn Entropy) -> Result<(Identity, Option<AccountNumber>), Error> {
+    match given {
+        Some(Identity::AccountNumber(_)) => Err(Error::invalid("identity", "account numbers are issued, not chosen")),
+        Some(identity) => Ok((identity, None)),
+        None => {
+            let number = AccountNumber::random(entropy)?;
+            Ok((Identity::AccountNumber(number.clone()), Some(number)))
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_graphql::parser::types::OperationType;
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection};
 use axum::extract::{Query, State};
@@ -14,7 +15,7 @@ use serde::Deserialize;
 
 use crate::engine::{Answer, Operation, Prepared};
 use crate::error::{invalid_request, request_error};
-use crate::http::{App, REQUEST_ID, bearer, events, socket};
+use crate::http::{App, Peer, REQUEST_ID, bearer, events, socket, source};
 
 /// Bytes of a body. A query with its variables takes a few KB.
 const MAX_BODY_BYTES: usize = 256 * 1024;
@@ -72,13 +73,18 @@ impl Malformed {
     }
 }
 
-pub(super) async fn post(State(app): State<App>, headers: HeaderMap, body: Body) -> Response {
+pub(super) async fn post(
+    State(app): State<App>,
+    peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
     let Some(form) = Form::of(&headers) else { return not_acceptable() };
     let caller = match bearer::caller(app.engine.platform(), &headers).await {
         Ok(caller) => caller,
         Err(error) => return unavailable(&app, &error, form),
     };
-    let context = app.engine.context(caller);
+    let context = app.engine.context(caller, source::of(peer, &headers, app.trusted_proxies));
     match read(&headers, body, &context.caller).await {
         Ok(operation) => run(&app, operation, context, form, Method::Post).await,
         Err(malformed) => refuse(&malformed, form, &context),
@@ -96,12 +102,16 @@ pub(super) struct Parameters {
 
 pub(super) async fn get(
     State(app): State<App>,
+    peer: Option<Extension<Peer>>,
     headers: HeaderMap,
     parameters: Result<Query<Parameters>, axum::extract::rejection::QueryRejection>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     match upgrade {
-        Ok(upgrade) => return socket::open(app, &headers, upgrade),
+        Ok(upgrade) => {
+            let source = source::of(peer, &headers, app.trusted_proxies);
+            return socket::open(app, &headers, source, upgrade);
+        }
         Err(refused) if headers.contains_key(header::UPGRADE) => return refused.into_response(),
         Err(_) => {}
     }
@@ -110,7 +120,7 @@ pub(super) async fn get(
         Ok(caller) => caller,
         Err(error) => return unavailable(&app, &error, form),
     };
-    let context = app.engine.context(caller);
+    let context = app.engine.context(caller, source::of(peer, &headers, app.trusted_proxies));
     match parameters.map_err(|_| BAD_PARAMETERS).and_then(|Query(parameters)| parse(parameters)) {
         Ok(operation) => run(&app, operation, context, form, Method::Get).await,
         Err(malformed) => refuse(&malformed, form, &context),
@@ -208,7 +218,7 @@ fn refuse(malformed: &Malformed, form: Form, context: &Context) -> Response {
 }
 
 fn unavailable(app: &App, error: &dimensionos_core::Error, form: Form) -> Response {
-    let context = app.engine.context(Caller::Anonymous);
+    let context = app.engine.context(Caller::Anonymous, None);
     let request = context.request.map(|request| request.to_string()).unwrap_or_default();
     tracing::error!(request, error = error as &dyn std::error::Error, "a caller could not be looked up");
     let mut told = request_error("internal error", error.code().name());

@@ -8,6 +8,7 @@ mod origin;
 mod pages;
 mod protocol;
 mod socket;
+mod source;
 
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ use crate::engine::Engine;
 use crate::metrics::Metrics;
 
 pub(crate) use origin::Origins;
+pub use source::Peer;
 
 /// What the routes share.
 #[derive(Debug, Clone)]
@@ -30,6 +32,8 @@ pub struct App {
     pub(crate) engine: Engine,
     pub(crate) environment: Environment,
     pub(crate) origins: Arc<Origins>,
+    /// How many proxies of ours stand in front, whose word on where a request comes from is believed.
+    pub(crate) trusted_proxies: u8,
     pub(crate) metrics: Arc<Metrics>,
     /// Cancelled when the server stops: connections that would last for ever end then.
     pub(crate) stopping: CancellationToken,
@@ -45,10 +49,18 @@ impl App {
             engine,
             environment,
             origins: Arc::new(Origins::new(allowed_origins)),
+            trusted_proxies: 0,
             metrics: Arc::default(),
             stopping: CancellationToken::new(),
             sockets: TaskTracker::new(),
         }
+    }
+
+    /// The same behind that many proxies, each of which adds whom it heard from to `X-Forwarded-For`.
+    #[must_use]
+    pub fn behind(mut self, proxies: u8) -> Self {
+        self.trusted_proxies = proxies;
+        self
     }
 }
 

@@ -5,17 +5,19 @@ use std::time::Duration;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use dimensionos_core::{Caller, Error, Refusal};
+use dimensionos_core::auth::Source;
+use dimensionos_core::{Caller, Error, Platform, Refusal};
 use futures_util::stream::{BoxStream, once};
 use futures_util::{FutureExt, StreamExt};
+use serde_json::Value;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 use tokio_stream::StreamMap;
 
 use crate::engine::{Answer, Operation};
 use crate::error::request_error;
 use crate::http::protocol::{
-    BAD_MESSAGE, BAD_PROTOCOL, ClientMessage, Closing, DUPLICATE_ID, GOING_AWAY, INIT_TIMEOUT, INTERNAL, NAME,
-    SECOND_INIT, SUSPENDED, ServerMessage, TOKEN_EXPIRED, TOKEN_INVALID, UNAUTHORIZED,
+    BAD_MESSAGE, BAD_PROTOCOL, CANCELLED, ClientMessage, Closing, DUPLICATE_ID, GOING_AWAY, INIT_TIMEOUT, INTERNAL,
+    NAME, SECOND_INIT, SUSPENDED, ServerMessage, TERMS_NOT_ACCEPTED, TOKEN_EXPIRED, TOKEN_INVALID, UNAUTHORIZED,
 };
 use crate::http::{App, bearer};
 
@@ -36,7 +38,7 @@ const MAX_OPERATIONS: usize = 64;
 /// The library's own buffer for reading is 128 KB a socket; our messages are small.
 const BUFFER_BYTES: usize = 4 * 1024;
 
-pub(super) fn open(app: App, headers: &HeaderMap, upgrade: WebSocketUpgrade) -> Response {
+pub(super) fn open(app: App, headers: &HeaderMap, source: Option<Source>, upgrade: WebSocketUpgrade) -> Response {
     if !app.origins.may_connect(headers) {
         return (StatusCode::FORBIDDEN, "this origin may not connect\n").into_response();
     }
@@ -51,7 +53,7 @@ pub(super) fn open(app: App, headers: &HeaderMap, upgrade: WebSocketUpgrade) -> 
         let sockets = app.sockets.clone();
         sockets.track_future(async move {
             let speaks = socket.protocol().is_some_and(|protocol| protocol.as_bytes() == NAME.as_bytes());
-            let mut connection = Connection::new(app, socket);
+            let mut connection = Connection::new(app, socket, source);
             let closing = if speaks { connection.serve().await } else { Some(BAD_PROTOCOL) };
             connection.close(closing).await;
         })
@@ -67,6 +69,8 @@ enum Event {
 struct Connection {
     app: App,
     socket: WebSocket,
+    /// Where it comes from.
+    source: Option<Source>,
     /// Who listens, once `connection_init` has said so.
     caller: Option<Caller>,
     operations: StreamMap<String, BoxStream<'static, Event>>,
@@ -77,8 +81,8 @@ struct Connection {
 type End = Option<Closing>;
 
 impl Connection {
-    fn new(app: App, socket: WebSocket) -> Self {
-        Self { app, socket, caller: None, operations: StreamMap::new(), heard_at: Instant::now() }
+    fn new(app: App, socket: WebSocket, source: Option<Source>) -> Self {
+        Self { app, socket, source, caller: None, operations: StreamMap::new(), heard_at: Instant::now() }
     }
 
     async fn serve(&mut self) -> End {
@@ -122,37 +126,46 @@ impl Connection {
                 self.operations.remove(&id);
                 Ok(())
             }
-            ClientMessage::Ping { payload } => self.send(&ServerMessage::Pong { payload }).await,
+            ClientMessage::Ping { payload } => self.answer_ping(payload).await,
             ClientMessage::Pong { .. } => Ok(()),
         }
     }
 
-    async fn init(&mut self, payload: Option<serde_json::Value>) -> Result<(), End> {
+    async fn init(&mut self, payload: Option<Value>) -> Result<(), End> {
         if self.caller.is_some() {
             return Err(Some(SECOND_INIT));
         }
         let credentials = match &payload {
-            None | Some(serde_json::Value::Null) => None,
-            Some(serde_json::Value::Object(payload)) => {
-                payload.get("authorization").or_else(|| payload.get("Authorization"))
-            }
+            None | Some(Value::Null) => None,
+            Some(Value::Object(_)) => credentials(payload.as_ref()),
             Some(_) => return Err(Some(BAD_MESSAGE)),
         };
-        let caller = match credentials {
+        self.caller = Some(match credentials {
             None => Caller::Anonymous,
-            Some(serde_json::Value::String(text)) => {
-                bearer::of_credentials(self.app.engine.platform(), text).await.map_err(|_| Some(INTERNAL))?
-            }
-            Some(_) => return Err(Some(TOKEN_INVALID)),
+            Some(credentials) => presented(self.app.engine.platform(), credentials).await?,
+        });
+        self.send(&ServerMessage::ConnectionAck).await
+    }
+
+    /// Answers a ping. One that carries credentials renews the connection's token in place: whatever is under way goes
+    /// on, for the same account alone.
+    async fn answer_ping(&mut self, payload: Option<Value>) -> Result<(), End> {
+        let Some(credentials) = credentials(payload.as_ref()) else {
+            return self.send(&ServerMessage::Pong { payload }).await;
         };
-        match caller {
-            Caller::Refused(Refusal::Expired) => Err(Some(TOKEN_EXPIRED)),
-            Caller::Refused(Refusal::Invalid) => Err(Some(TOKEN_INVALID)),
-            caller => {
-                self.caller = Some(caller);
-                self.send(&ServerMessage::ConnectionAck).await
-            }
+        let Some(before) = &self.caller else { return Err(Some(UNAUTHORIZED)) };
+        let account = |caller: &Caller| match caller {
+            Caller::Account(principal) => Some(principal.account),
+            _ => None,
+        };
+        let before = account(before);
+        let renewed = presented(self.app.engine.platform(), credentials).await?;
+        if before.is_none() || account(&renewed) != before {
+            return Err(Some(TOKEN_INVALID));
         }
+        self.caller = Some(renewed);
+        // The token is not sent back.
+        self.send(&ServerMessage::Pong { payload: None }).await
     }
 
     async fn subscribe(&mut self, id: String, operation: Operation) -> Result<(), End> {
@@ -164,7 +177,7 @@ impl Connection {
             let answer = Answer::refused(request_error("too many operations on one connection", "BUSY"));
             return self.send(&ServerMessage::Error { id: &id, payload: answer.errors() }).await;
         }
-        let context = self.app.engine.context(caller);
+        let context = self.app.engine.context(caller, self.source);
         let answers = match self.app.engine.prepare(operation) {
             Ok(prepared) => self.app.engine.stream(prepared, context).boxed(),
             Err(error) => once(async { Answer::refused(error) }).boxed(),
@@ -203,7 +216,9 @@ impl Connection {
         match self.app.engine.platform().recheck_listener(caller).await {
             Ok(()) => Ok(()),
             Err(Error::TokenExpired) => Err(Some(TOKEN_EXPIRED)),
-            Err(Error::ServiceSuspended { .. } | Error::ServiceCancelled { .. }) => Err(Some(SUSPENDED)),
+            Err(Error::ServiceSuspended { .. }) => Err(Some(SUSPENDED)),
+            Err(Error::ServiceCancelled { .. }) => Err(Some(CANCELLED)),
+            Err(Error::TermsNotAccepted) => Err(Some(TERMS_NOT_ACCEPTED)),
             // The storage is away for a moment; the next look decides.
             Err(Error::Store(_)) => Ok(()),
             Err(_) => Err(Some(TOKEN_INVALID)),
@@ -237,6 +252,22 @@ impl Connection {
                 let _ = timeout(Duration::from_secs(1), answer.fuse()).await;
             }
         }
+    }
+}
+
+/// What a payload has under `authorization`.
+fn credentials(payload: Option<&Value>) -> Option<&Value> {
+    let payload = payload?.as_object()?;
+    payload.get("authorization").or_else(|| payload.get("Authorization"))
+}
+
+/// Whose credentials these are; the connection ends where they are refused.
+async fn presented(platform: &Platform, credentials: &Value) -> Result<Caller, End> {
+    let Value::String(text) = credentials else { return Err(Some(TOKEN_INVALID)) };
+    match bearer::of_credentials(platform, text).await.map_err(|_| Some(INTERNAL))? {
+        Caller::Refused(Refusal::Expired) => Err(Some(TOKEN_EXPIRED)),
+        Caller::Refused(Refusal::Invalid) => Err(Some(TOKEN_INVALID)),
+        caller => Ok(caller),
     }
 }
 

@@ -1,13 +1,16 @@
 use async_graphql::{ComplexObject, Context, Enum, ID, Object, Result, SimpleObject};
 use dimensionos_core::monitoring;
 use dimensionos_core::payment::{self, lifecycle};
-use dimensionos_core::{Timestamp, users};
+use dimensionos_core::policy::{Action, Target, allows};
+use dimensionos_core::{AccountId, Error, users};
 
 use crate::engine::Asked;
 use crate::error::dress;
-use crate::schema::DateTime;
 use crate::schema::allocation::{Allocation, TierName};
 use crate::schema::monitoring::{Resolution, Resource, ResourceMetrics, UsagePeriod, UsagePoint, UsageSummary};
+use crate::schema::session::Session;
+use crate::schema::terms::AccountTerms;
+use crate::schema::{DateTime, UInt53};
 
 /// What an account may do, from everything to nothing.
 #[derive(Debug, Enum, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +34,8 @@ pub enum StatusReason {
     None,
     /// The trial has ended.
     TrialExpired,
+    /// An operator decided it.
+    Operator,
 }
 
 /// An account's time for free.
@@ -63,8 +68,6 @@ impl From<payment::Trial> for Trial {
 pub struct Account {
     /// Random, and unrelated to the email address.
     pub(crate) id: ID,
-    /// 64 hex digits: the keyed SHA-256 tag of the address (or account number). Visible to the owner alone.
-    anonymous_id: String,
     /// What it is allotted by.
     tier: TierName,
     /// What it may do at this instant.
@@ -73,8 +76,12 @@ pub struct Account {
     status_reason: StatusReason,
     /// Since when it has its status.
     status_since: DateTime,
+    /// What the operator wrote who decided the status; null where none did.
+    status_note: Option<String>,
     /// Null once the account has left the FREE tier.
     trial: Option<Trial>,
+    /// Which terms it has accepted, and which it has to.
+    terms: AccountTerms,
     #[graphql(skip)]
     row: users::Account,
     /// As whom its further fields are asked: after a sign-in that is the account, and no longer nobody.
@@ -83,16 +90,18 @@ pub struct Account {
 }
 
 impl Account {
-    pub(crate) fn new(row: users::Account, viewer: dimensionos_core::Context, now: Timestamp) -> Self {
-        let standing = lifecycle::standing(&row, now);
+    pub(crate) fn new(row: users::Account, viewer: dimensionos_core::Context, asked: &Asked) -> Self {
+        let now = asked.platform.clock().now();
+        let standing = asked.platform.users().standing_of(&row);
         Self {
             id: row.id.to_string().into(),
-            anonymous_id: row.anonymous_id.to_string(),
             tier: row.tier.into(),
             status: standing.status.into(),
             status_reason: standing.reason.into(),
             status_since: standing.since.into(),
+            status_note: row.operator_status.as_ref().map(|decided| decided.note.as_str().to_owned()),
             trial: lifecycle::trial(&row, now).map(Trial::from),
+            terms: AccountTerms::new(row.terms.as_ref(), asked.platform.terms(), now),
             row,
             viewer,
         }
@@ -101,6 +110,40 @@ impl Account {
 
 #[ComplexObject]
 impl Account {
+    /// 64 hex digits: the keyed SHA-256 tag of the address (or account number). Visible to the owner alone.
+    async fn anonymous_id(&self, context: &Context<'_>) -> Result<String> {
+        let asked = Asked::of(context)?;
+        let may_see = asked.platform.users().may_see_tag(&self.viewer, &self.row);
+        may_see.map_err(|error| dress(&error, asked))?;
+        Ok(self.row.anonymous_id.to_string())
+    }
+
+    /// The open sessions, oldest first. The owner alone.
+    async fn sessions(&self, context: &Context<'_>) -> Result<Vec<Session>> {
+        let asked = Asked::of(context)?;
+        let sessions = asked.platform.auth().sessions(&self.viewer, self.row.id).await;
+        let sessions = sessions.map_err(|error| dress(&error, asked))?;
+        Ok(sessions.iter().map(|session| Session::new(session, asked)).collect())
+    }
+
+    /// How many recovery codes are left of ten. The owner alone.
+    async fn recovery_codes_left(&self, context: &Context<'_>) -> Result<UInt53> {
+        let asked = Asked::of(context)?;
+        let _turn = asked.turn().await?;
+        let left = asked.platform.auth().recovery_codes_left(&self.viewer, self.row.id).await;
+        Ok(left.map_err(|error| dress(&error, asked))?.into())
+    }
+
+    /// Everything the server knows about the account, as one JSON document. The owner alone.
+    async fn export(&self, context: &Context<'_>) -> Result<String> {
+        let asked = Asked::of(context)?;
+        let _turn = asked.turn().await?;
+        let export = asked.platform.users().export(&self.viewer, self.row.id).await;
+        let export = export.map_err(|error| dress(&error, asked))?;
+        serde_json::to_string_pretty(&export)
+            .map_err(|_| dress(&Error::Internal { what: "an export could not be written" }, asked))
+    }
+
     /// What its tier grants.
     async fn allocation(&self, context: &Context<'_>) -> Result<Allocation> {
         let asked = Asked::of(context)?;
@@ -159,6 +202,26 @@ impl AccountQuery {
     async fn me(&self, context: &Context<'_>) -> Result<Account> {
         let asked = Asked::of(context)?;
         let row = asked.platform.users().me(&asked.context).await.map_err(|error| dress(&error, asked))?;
-        Ok(Account::new(row, asked.context.clone(), asked.platform.clock().now()))
+        Ok(Account::new(row, asked.context.clone(), asked))
+    }
+
+    /// Operators only.
+    async fn account(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The account's id.")] id: ID,
+    ) -> Result<Option<Account>> {
+        let asked = Asked::of(context)?;
+        let found = async {
+            // To everybody else it is as forbidden for their own account as for one that is not there.
+            allows(&asked.context.caller, Action::SeeAccount, Target::Service)?;
+            let Ok(id) = id.parse::<AccountId>() else { return Ok(None) };
+            match asked.platform.users().account(&asked.context, id).await {
+                Err(Error::NotFound { .. }) => Ok(None),
+                found => found.map(Some),
+            }
+        };
+        let row = found.await.map_err(|error: Error| dress(&error, asked))?;
+        Ok(row.map(|row| Account::new(row, asked.context.clone(), asked)))
     }
 }

@@ -1,5 +1,5 @@
 use async_graphql::{Context, InputObject, Object, OneofObject, Result, SimpleObject};
-use dimensionos_core::auth::{self, Password, SignedIn};
+use dimensionos_core::auth::{self, Password, SignIn, SignedIn};
 use dimensionos_core::secret::RefreshToken;
 use dimensionos_core::users::{self, Identity, Registered, Registration};
 use dimensionos_core::{Caller, Error};
@@ -8,6 +8,7 @@ use crate::engine::Asked;
 use crate::error::dress;
 use crate::schema::DateTime;
 use crate::schema::account::Account;
+use crate::schema::credentials::{ProofInput, expose};
 
 /// Who signs in. Exactly one.
 #[derive(OneofObject)]
@@ -22,7 +23,7 @@ pub enum IdentityInput {
 }
 
 impl IdentityInput {
-    fn parse(&self) -> Result<Identity, Error> {
+    pub(crate) fn parse(&self) -> Result<Identity, Error> {
         match self {
             Self::Email(address) => Identity::email(address),
             Self::EmailDigest(digest) => digest.parse().map(Identity::Email),
@@ -39,6 +40,10 @@ pub struct RegisterInput {
     /// At least 15 characters; a few unrelated words will do.
     #[graphql(secret)]
     password: String,
+    /// The version of the terms that is accepted; the current one when left out.
+    terms_version: Option<String>,
+    /// Asked for by `RATE_LIMITED`.
+    proof: Option<ProofInput>,
 }
 
 /// A sign-in.
@@ -49,6 +54,10 @@ pub struct LoginInput {
     /// Its password.
     #[graphql(secret)]
     password: String,
+    /// The version of the terms that is accepted with this; nothing is accepted when left out.
+    terms_version: Option<String>,
+    /// Asked for by `RATE_LIMITED`.
+    proof: Option<ProofInput>,
 }
 
 /// What a signed-in client holds.
@@ -84,6 +93,8 @@ pub struct RegisterPayload {
     tokens: TokenPair,
     /// Set where no identity was given. Shown this once.
     account_number: Option<String>,
+    /// Each opens the account once when the password is lost. Shown this once.
+    recovery_codes: Vec<String>,
 }
 
 /// An account that has signed in.
@@ -96,7 +107,7 @@ pub struct AuthPayload {
 }
 
 impl AuthPayload {
-    fn new(signed_in: SignedIn, asked: &Asked) -> Self {
+    pub(crate) fn new(signed_in: SignedIn, asked: &Asked) -> Self {
         Self { account: own(signed_in.account, &signed_in.tokens, asked), tokens: signed_in.tokens.into() }
     }
 }
@@ -104,7 +115,7 @@ impl AuthPayload {
 /// The account as its holder sees it, who has only just become the caller.
 fn own(account: users::Account, tokens: &auth::TokenPair, asked: &Asked) -> Account {
     let viewer = dimensionos_core::Context { caller: Caller::Account(tokens.principal), ..asked.context.clone() };
-    Account::new(account, viewer, asked.platform.clock().now())
+    Account::new(account, viewer, asked)
 }
 
 #[derive(Debug, Default)]
@@ -120,14 +131,19 @@ impl AuthMutation {
     ) -> Result<RegisterPayload> {
         let asked = Asked::of(context)?;
         let registered = async {
-            let identity = input.identity.as_ref().map(IdentityInput::parse).transpose()?;
-            let password = Password::new(&input.password)?;
-            asked.platform.users().register(&asked.context, Registration { identity, password }).await
+            let registration = Registration {
+                identity: input.identity.as_ref().map(IdentityInput::parse).transpose()?,
+                password: Password::new(&input.password)?,
+                terms: input.terms_version.map(|version| version.parse()).transpose()?,
+                proof: ProofInput::parse_some(input.proof)?,
+            };
+            asked.platform.users().register(&asked.context, registration).await
         };
         let registered: Registered = registered.await.map_err(|error| dress(&error, asked))?;
         Ok(RegisterPayload {
             account: own(registered.account, &registered.tokens, asked),
             account_number: registered.account_number.map(|number| number.expose().to_string()),
+            recovery_codes: expose(&registered.recovery_codes),
             tokens: registered.tokens.into(),
         })
     }
@@ -140,9 +156,13 @@ impl AuthMutation {
     ) -> Result<AuthPayload> {
         let asked = Asked::of(context)?;
         let signed_in = async {
-            let identity = input.identity.parse()?;
-            let password = Password::new(&input.password)?;
-            asked.platform.auth().login(&asked.context, &identity, &password).await
+            let sign_in = SignIn {
+                identity: input.identity.parse()?,
+                password: Password::new(&input.password)?,
+                terms: input.terms_version.map(|version| version.parse()).transpose()?,
+                proof: ProofInput::parse_some(input.proof)?,
+            };
+            asked.platform.auth().login(&asked.context, sign_in).await
         };
         let signed_in = signed_in.await.map_err(|error| dress(&error, asked))?;
         Ok(AuthPayload::new(signed_in, asked))

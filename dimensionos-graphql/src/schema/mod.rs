@@ -4,12 +4,16 @@ mod account;
 mod agent;
 mod allocation;
 mod auth;
+mod credentials;
 mod live;
 mod monitoring;
 mod node;
 mod report;
 mod scalars;
 mod service;
+mod session;
+mod standing;
+mod terms;
 
 use async_graphql::{MergedObject, Schema, SchemaBuilder};
 
@@ -21,7 +25,14 @@ pub struct Query(account::AccountQuery, allocation::AllocationQuery, node::NodeQ
 
 /// Everything that can be done.
 #[derive(Debug, MergedObject, Default)]
-pub struct Mutation(auth::AuthMutation, report::ReportMutation, agent::AgentMutation);
+pub struct Mutation(
+    auth::AuthMutation,
+    credentials::CredentialsMutation,
+    session::SessionMutation,
+    standing::StandingMutation,
+    report::ReportMutation,
+    agent::AgentMutation,
+);
 
 /// The schema's type.
 pub type DimensionSchema = Schema<Query, Mutation, live::Subscription>;

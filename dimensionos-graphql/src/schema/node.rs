@@ -1,10 +1,11 @@
 use async_graphql::{Context, ID, Interface, Object, Result};
-use dimensionos_core::AccountId;
-use dimensionos_core::Error;
+use dimensionos_core::id::SessionId;
+use dimensionos_core::{AccountId, Error};
 
 use crate::engine::Asked;
 use crate::error::dress;
 use crate::schema::account::Account;
+use crate::schema::session::Session;
 
 /// Anything that can be asked for again by its id.
 #[derive(Interface)]
@@ -12,6 +13,8 @@ use crate::schema::account::Account;
 pub enum Node {
     /// An account.
     Account(Box<Account>),
+    /// A session.
+    Session(Session),
 }
 
 #[derive(Debug, Default)]
@@ -26,14 +29,21 @@ impl NodeQuery {
         #[graphql(desc = "An `id` that this server gave.")] id: ID,
     ) -> Result<Option<Node>> {
         let asked = Asked::of(context)?;
-        let Ok(id) = id.parse::<AccountId>() else { return Ok(None) };
-        match asked.platform.users().account(&asked.context, id).await {
-            Ok(row) => {
-                let account = Account::new(row, asked.context.clone(), asked.platform.clock().now());
-                Ok(Some(Node::Account(Box::new(account))))
-            }
+        match find(asked, &id).await {
             Err(Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(dress(&error, asked)),
+            found => found.map_err(|error| dress(&error, asked)),
         }
     }
+}
+
+async fn find(asked: &Asked, id: &ID) -> Result<Option<Node>, Error> {
+    if let Ok(id) = id.parse::<SessionId>() {
+        let account = asked.context.account()?.account;
+        let sessions = asked.platform.auth().sessions(&asked.context, account).await?;
+        let session = sessions.iter().find(|session| session.id == id);
+        return Ok(session.map(|session| Node::Session(Session::new(session, asked))));
+    }
+    let Ok(id) = id.parse::<AccountId>() else { return Ok(None) };
+    let row = asked.platform.users().account(&asked.context, id).await?;
+    Ok(Some(Node::Account(Box::new(Account::new(row, asked.context.clone(), asked)))))
 }

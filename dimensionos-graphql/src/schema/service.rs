@@ -3,6 +3,7 @@ use dimensionos_core::privacy;
 
 use crate::engine::Asked;
 use crate::schema::UInt53;
+use crate::schema::terms::TermsVersion;
 
 /// What kind of thing a column holds.
 #[derive(Debug, Enum, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +56,8 @@ pub struct ServiceInfo {
     uptime_seconds: UInt53,
     /// Every column it stores.
     stored_data: Vec<StoredField>,
+    /// Every version of its terms of service, oldest first.
+    terms: Vec<TermsVersion>,
 }
 
 #[derive(Debug, Default)]
@@ -70,6 +73,7 @@ impl ServiceQuery {
             name: "DimensionOS",
             version: env!("CARGO_PKG_VERSION"),
             uptime_seconds: uptime.as_secs().into(),
+            terms: asked.platform.terms().versions().iter().map(TermsVersion::from).collect(),
             stored_data: privacy::stored_data().into_iter().map(StoredField::from).collect(),
         })
     }

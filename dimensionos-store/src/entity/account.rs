@@ -11,6 +11,12 @@ pub struct Model {
     pub created_at: i64,
     pub trial_started_at: i64,
     pub epoch: i64,
+    pub operator_status: Option<String>,
+    pub operator_status_at: Option<i64>,
+    pub operator_status_note: Option<String>,
+    pub terms_version: Option<String>,
+    pub terms_accepted_at: Option<i64>,
+    pub subject_seed: Option<Vec<u8>>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -4,6 +4,7 @@
 pub(crate) mod access_key;
 pub(crate) mod account;
 pub(crate) mod password;
+pub(crate) mod recovery_code;
 pub(crate) mod refresh_token;
 pub(crate) mod session;
 pub(crate) mod tier_allocation;

@@ -8,6 +8,7 @@ pub struct Model {
     pub account_id: Uuid,
     pub created_at: i64,
     pub expires_at: i64,
+    pub authenticated_at: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -22,8 +22,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let platform = Platform::builder(database.clone()).keys(keys).open().await?;
 
     let password = Password::new("violet harbour kestrel 41")?;
-    let registered =
-        platform.users().register(&Context::anonymous(), Registration { identity: None, password }).await?;
+    let registered = platform.users().register(&Context::anonymous(), Registration::new(None, password)).await?;
     let account = registered.account.id;
     let system = Context::system();
     let meter = platform.monitoring().meter(&system, account).await?;

@@ -1,0 +1,184 @@
+//! Everything that is known of one account, in a form that programs read.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::Error;
+use crate::auth::Session;
+use crate::id::AccountId;
+use crate::monitoring::{Bucket, Counter, Level, Readings, Resolution, Rollup};
+use crate::payment::Standing;
+use crate::store::Tx;
+use crate::time::Timestamp;
+use crate::users::Account;
+
+/// Everything that is known of an account. Digests of secrets are said to be there and are not shown.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Export {
+    format: &'static str,
+    exported_at: String,
+    account: AccountData,
+    password: &'static str,
+    recovery_codes_left: u64,
+    sessions: Vec<SessionData>,
+    readings: BTreeMap<&'static str, ReadingData>,
+    usage: UsageData,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AccountData {
+    id: String,
+    anonymous_id: String,
+    /// Which key the tag was made under.
+    pepper_id: String,
+    tier: &'static str,
+    created_at: String,
+    trial_started_at: String,
+    epoch: u64,
+    status: &'static str,
+    status_reason: &'static str,
+    status_since: String,
+    operator_status: Option<OperatorStatusData>,
+    terms: Option<TermsData>,
+    has_names_at_services: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct OperatorStatusData {
+    status: &'static str,
+    since: String,
+    reason: String,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TermsData {
+    version: String,
+    accepted_at: String,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SessionData {
+    id: String,
+    created_at: String,
+    expires_at: String,
+    authenticated_at: String,
+}
+
+#[derive(Debug, Serialize)]
+struct ReadingData {
+    value: u64,
+    at: String,
+}
+
+#[derive(Debug, Serialize)]
+struct UsageData {
+    minutes: Vec<BucketData>,
+    hours: Vec<BucketData>,
+    days: Vec<BucketData>,
+}
+
+#[derive(Debug, Serialize)]
+struct BucketData {
+    at: String,
+    totals: BTreeMap<&'static str, u64>,
+    levels: BTreeMap<&'static str, LevelData>,
+}
+
+#[derive(Debug, Serialize)]
+struct LevelData {
+    average: Option<f64>,
+    peak: u64,
+    readings: u64,
+}
+
+impl Export {
+    pub(crate) async fn read(
+        tx: &mut dyn Tx,
+        id: AccountId,
+        standing: Standing,
+        now: Timestamp,
+    ) -> Result<Self, Error> {
+        let account = tx.account(id).await?.ok_or(Error::no_account())?;
+        let has_password = tx.password(id).await?.is_some();
+        let sessions = tx.sessions(id).await?;
+        Ok(Self {
+            format: "dimensionos-export/1",
+            exported_at: now.to_string(),
+            account: AccountData::new(&account, standing),
+            password: if has_password { "a keyed bcrypt hash, not shown" } else { "none" },
+            recovery_codes_left: tx.recovery_code_count(id).await?,
+            sessions: sessions.iter().map(SessionData::from).collect(),
+            readings: readings(&tx.readings(id).await?),
+            usage: UsageData {
+                minutes: buckets(tx, id, Resolution::Minute).await?,
+                hours: buckets(tx, id, Resolution::Hour).await?,
+                days: buckets(tx, id, Resolution::Day).await?,
+            },
+        })
+    }
+}
+
+impl AccountData {
+    fn new(account: &Account, standing: Standing) -> Self {
+        Self {
+            id: account.id.to_string(),
+            anonymous_id: account.anonymous_id.to_string(),
+            pepper_id: account.pepper.to_string(),
+            tier: account.tier.name(),
+            created_at: account.created_at.to_string(),
+            trial_started_at: account.trial_started_at.to_string(),
+            epoch: account.epoch,
+            status: standing.status.name(),
+            status_reason: standing.reason.name(),
+            status_since: standing.since.to_string(),
+            operator_status: account.operator_status.as_ref().map(|decided| OperatorStatusData {
+                status: decided.status.name(),
+                since: decided.since.to_string(),
+                reason: decided.note.as_str().to_owned(),
+            }),
+            terms: account.terms.as_ref().map(|accepted| TermsData {
+                version: accepted.version.to_string(),
+                accepted_at: accepted.accepted_at.to_string(),
+            }),
+            has_names_at_services: account.subject_seed.is_some(),
+        }
+    }
+}
+
+impl From<&Session> for SessionData {
+    fn from(session: &Session) -> Self {
+        Self {
+            id: session.id.to_string(),
+            created_at: session.created_at.to_string(),
+            expires_at: session.expires_at.to_string(),
+            authenticated_at: session.authenticated_at.to_string(),
+        }
+    }
+}
+
+fn readings(readings: &Readings) -> BTreeMap<&'static str, ReadingData> {
+    let known = Level::ALL.into_iter().filter_map(|level| Some((level.name(), readings.of(level)?)));
+    known.map(|(name, reading)| (name, ReadingData { value: reading.value, at: reading.at.to_string() })).collect()
+}
+
+async fn buckets(tx: &mut dyn Tx, id: AccountId, resolution: Resolution) -> Result<Vec<BucketData>, Error> {
+    let end = Timestamp::from_millis(i64::MAX);
+    let rows = tx.usage(id, resolution, Timestamp::EPOCH, end).await?;
+    Ok(rows.iter().map(|(bucket, rollup)| BucketData::new(*bucket, rollup)).collect())
+}
+
+impl BucketData {
+    fn new(bucket: Bucket, rollup: &Rollup) -> Self {
+        let totals = Counter::ALL.into_iter().filter_map(|counter| Some((counter.name(), rollup.total(counter)?)));
+        let levels = Level::ALL.into_iter().map(|level| (level.name(), rollup.level(level)));
+        let levels = levels.filter(|(_, level)| level.count > 0).map(|(name, level)| {
+            (name, LevelData { average: level.average(), peak: level.peak, readings: level.count })
+        });
+        Self { at: bucket.start().to_string(), totals: totals.collect(), levels: levels.collect() }
+    }
+}

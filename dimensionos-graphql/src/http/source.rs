@@ -1,0 +1,59 @@
+//! Where a request comes from: for counting failed sign-ins, and for nothing else.
+
+use std::net::IpAddr;
+
+use axum::Extension;
+use axum::http::HeaderMap;
+use dimensionos_core::auth::Source;
+
+/// The address at the other end of a connection. The server puts it on every request; a router that is mounted
+/// elsewhere may put it there too, or go without.
+#[derive(Clone, Copy)]
+pub struct Peer(pub IpAddr);
+
+impl std::fmt::Debug for Peer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Peer")
+    }
+}
+
+/// The header in which proxies write whom they heard from, each adding one at the end.
+const FORWARDED_FOR: &str = "x-forwarded-for";
+
+/// The source of a request. Of the addresses in the header only the last ones are proxies' own words; as many of them
+/// are believed as there are proxies of ours in front, and everything before is whatever a client made up.
+pub(super) fn of(peer: Option<Extension<Peer>>, headers: &HeaderMap, trusted_proxies: u8) -> Option<Source> {
+    let forwarded = || {
+        let place = usize::from(trusted_proxies).checked_sub(1)?;
+        let lists = headers.get_all(FORWARDED_FOR).iter().filter_map(|list| list.to_str().ok());
+        let told: Vec<&str> = lists.flat_map(|list| list.split(',')).map(str::trim).collect();
+        told.iter().rev().nth(place)?.parse::<IpAddr>().ok()
+    };
+    forwarded().or(peer.map(|Extension(Peer(address))| address)).map(Source::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(lists: &[&str], trusted_proxies: u8) -> Option<Source> {
+        let mut headers = HeaderMap::new();
+        for list in lists {
+            headers.append(FORWARDED_FOR, list.parse().unwrap());
+        }
+        of(Some(Extension(Peer([127, 0, 0, 1].into()))), &headers, trusted_proxies)
+    }
+
+    #[test]
+    fn only_what_our_own_proxies_wrote_is_believed() {
+        let is = |address: [u8; 4]| Some(Source::new(address.into()));
+        assert_eq!(source(&["192.0.2.1"], 0), is([127, 0, 0, 1]));
+        assert_eq!(source(&["198.51.100.7, 192.0.2.1"], 1), is([192, 0, 2, 1]));
+        assert_eq!(source(&["198.51.100.7", "192.0.2.1, 203.0.113.5"], 2), is([192, 0, 2, 1]));
+        // Fewer than there are proxies, or nonsense: the connection itself says who it is.
+        assert_eq!(source(&["192.0.2.1"], 2), is([127, 0, 0, 1]));
+        assert_eq!(source(&["nonsense"], 1), is([127, 0, 0, 1]));
+        assert_eq!(source(&[], 1), is([127, 0, 0, 1]));
+        assert_eq!(of(None, &HeaderMap::new(), 1), None);
+    }
+}
