@@ -11,6 +11,8 @@ const REFRESH: &str = "mutation($t: String!) { refresh(refreshToken: $t) { accou
 const HISTORY: &str = "query($r: Resource!, $f: DateTime!, $t: DateTime, $s: Resolution!) {
     me { usageHistory(resource: $r, from: $f, to: $t, resolution: $s) { at } }
 }";
+const RECOVER: &str = "mutation($i: RecoverInput!) { recover(input: $i) { account { id } } }";
+const CHANGE: &str = "mutation($c: String!, $n: String!) { changePassword(current: $c, new: $n) { account { id } } }";
 const CREATE_AGENT: &str = "mutation($n: String!) { createAgent(name: $n) { id } }";
 
 #[expect(clippy::too_many_lines, reason = "one line a wrong input")]
@@ -35,6 +37,8 @@ async fn a_wrong_input_is_named_by_its_field() {
         |password: &str| json!({ "i": { "identity": { "email": "b@example.org" }, "password": password } });
     let history =
         |resource: &str, from: &str, to: Value, step: &str| json!({ "r": resource, "f": from, "t": to, "s": step });
+    let recovery = |email: &str, code: &str, password: &str| json!({ "i": { "identity": { "email": email }, "recoveryCode": code, "newPassword": password } });
+    let code = "00000-00000-00000-00000-00000";
     let report = |input: Value| json!({ "input": input });
     let at = "2026-01-01T00:00:00Z";
     cases.extend([
@@ -60,6 +64,31 @@ async fn a_wrong_input_is_named_by_its_field() {
         (&client, REGISTER, with_password("fourteen chars"), "WEAK_PASSWORD", None),
         (&client, REGISTER, with_password("passwordpassword"), "WEAK_PASSWORD", None),
         (&client, REGISTER, email("ada@example.org"), "IDENTITY_UNAVAILABLE", None),
+        (&client, RECOVER, json!({ "i": {} }), "INVALID_INPUT", None),
+        (&client, RECOVER, recovery("ada", code, PASSWORD), "INVALID_INPUT", Some("email")),
+        (&client, RECOVER, recovery("ada@example.org", "12345", PASSWORD), "INVALID_INPUT", Some("recoveryCode")),
+        (&client, RECOVER, recovery("ada@example.org", code, ""), "INVALID_INPUT", Some("password")),
+        (&client, RECOVER, recovery("ada@example.org", code, "short"), "WEAK_PASSWORD", None),
+        (&client, RECOVER, recovery("ada@example.org", code, PASSWORD), "INVALID_CREDENTIALS", None),
+        (&client, CHANGE, json!({ "c": PASSWORD, "n": PASSWORD }), "UNAUTHENTICATED", None),
+        (&agent, CHANGE, json!({ "c": PASSWORD, "n": PASSWORD }), "FORBIDDEN", None),
+        (&ada.client, CHANGE, json!({ "c": "", "n": PASSWORD }), "INVALID_INPUT", Some("password")),
+        (&ada.client, CHANGE, json!({ "c": PASSWORD, "n": "short" }), "WEAK_PASSWORD", None),
+        (&client, "mutation { eraseAccount(password: \"\") }", Value::Null, "UNAUTHENTICATED", None),
+        (&ada.client, "mutation { eraseAccount(password: \"\") }", Value::Null, "INVALID_INPUT", Some("password")),
+        (&client, "mutation { reauthenticate(password: \"x\") { id } }", Value::Null, "UNAUTHENTICATED", None),
+        (&ada.client, "mutation { reauthenticate(password: \"x\") { id } }", Value::Null, "INVALID_CREDENTIALS", None),
+        (&client, "mutation { renewRecoveryCodes { recoveryCodes } }", Value::Null, "UNAUTHENTICATED", None),
+        (&client, "mutation { endSession(session: \"x\") }", Value::Null, "UNAUTHENTICATED", None),
+        (&client, "mutation { acceptTerms(version: \"1\") { id } }", Value::Null, "UNAUTHENTICATED", None),
+        (
+            &ada.client,
+            "mutation { acceptTerms(version: \"\") { id } }",
+            Value::Null,
+            "INVALID_INPUT",
+            Some("termsVersion"),
+        ),
+        (&client, "mutation { serviceToken(audience: \"x\") { subject } }", Value::Null, "UNAUTHENTICATED", None),
         (&client, REFRESH, json!({ "t": "" }), "TOKEN_INVALID", None),
         (&client, REFRESH, json!({ "t": ada.access }), "TOKEN_INVALID", None),
         (&client, "mutation { logout }", Value::Null, "UNAUTHENTICATED", None),

@@ -16,6 +16,8 @@ fn hex(text: &str) -> Vec<u8> {
 
 #[tokio::test]
 async fn no_address_digest_password_or_token_is_written_anywhere() {
+    const NEW_PASSWORD: &str = "copper lantern meadow 58";
+    const WRONG_CODE: &str = "ABCDE-FGHJK-MNPQR-STVWX-YZ012";
     const ADDRESS: &str = "ada.lovelace@example.org";
     let digest = harness::sha256(ADDRESS);
 
@@ -43,6 +45,14 @@ async fn no_address_digest_password_or_token_is_written_anywhere() {
     client.with_token(&format!("{}x", ada.access)).ask("{ me { id } }", Value::Null).await;
     let refresh = "mutation($t: String!) { refresh(refreshToken: $t) { tokens { refreshToken } } }";
     let rotated = client.data(refresh, json!({ "t": ada.refresh })).await["refresh"]["tokens"]["refreshToken"].clone();
+    // A lost password: a wrong code, and then a right one.
+    let codes = "mutation { renewRecoveryCodes { recoveryCodes } }";
+    let codes = ada.client.data(codes, Value::Null).await["renewRecoveryCodes"]["recoveryCodes"].clone();
+    let recover = "mutation($i: RecoverInput!) { recover(input: $i) { tokens { accessToken } } }";
+    let recovery = |code: &Value| json!({ "i": { "identity": { "email": ADDRESS }, "recoveryCode": code, "newPassword": NEW_PASSWORD } });
+    client.ask(recover, recovery(&json!(WRONG_CODE))).await;
+    let recovered = client.data(recover, recovery(&codes[0])).await["recover"]["tokens"]["accessToken"].clone();
+    let ada = harness::Registered { client: client.with_token(recovered.as_str().unwrap()), ..ada };
     let probe = format!("/graphql?query={{me{{id}}}}&email={ADDRESS}");
     client.http.get(server.url(&probe)).bearer_auth(&ada.access).send().await.unwrap();
     let report = json!({ "input": { "sequence": 1, "samples": [{ "account": ada.id, "apiCalls": 1 }] } });
@@ -63,6 +73,14 @@ async fn no_address_digest_password_or_token_is_written_anywhere() {
         ("second access token", text(&pair["accessToken"])),
         ("second refresh token", text(&pair["refreshToken"])),
         ("rotated refresh token", text(&rotated)),
+        ("recovered access token", text(&recovered)),
+        ("used recovery code", text(&codes[0])),
+        ("used recovery code's digits", text(&codes[0]).replace('-', "")),
+        ("unused recovery code", text(&codes[1])),
+        ("wrong recovery code", WRONG_CODE.to_owned()),
+        ("new password", NEW_PASSWORD.to_owned()),
+        // Failures are counted by it; as a digest, and in memory alone.
+        ("source's address", "127.0.0.1".to_owned()),
         ("operator's token", operator),
         ("agent's token", agent),
     ];

@@ -2,9 +2,15 @@
 //! runs the files named on its command line, to look at what the fuzzer found.
 #![expect(clippy::missing_panics_doc, reason = "a panic is what a fuzz target reports with")]
 
+use std::sync::LazyLock;
+
+use dimensionos_core::auth::{GuessLimits, Password, Proof, RecoveryCode, SignIn};
 use dimensionos_core::monitoring::SourceState;
+use dimensionos_core::secret::BearerToken;
 use dimensionos_core::users::{AccountNumber, EmailDigest, Identity, identity};
+use dimensionos_core::{Caller, Context, Error, MemoryStore, Platform};
 use dimensionos_graphql::{Limits, check_document};
+use tokio::runtime::Runtime;
 
 /// The entry of a target: the fuzzer's, or a `main` over files.
 #[macro_export]
@@ -41,6 +47,46 @@ pub fn account_number(input: &[u8]) {
         assert_eq!(written.parse::<AccountNumber>().ok(), Some(number.clone()));
         let _ = Identity::AccountNumber(number);
     }
+}
+
+/// No text that nobody signed is a token, and reading one never panics.
+pub fn token(input: &[u8]) {
+    let Ok(text) = str::from_utf8(input) else { return };
+    let caller = platform().1.block_on(platform().0.auth().caller(&BearerToken::new(text)));
+    assert!(matches!(caller, Ok(Caller::Refused(_))), "{caller:?}");
+}
+
+/// A recovery code that is read is written back to one that reads the same.
+pub fn recovery_code(input: &[u8]) {
+    let Ok(text) = str::from_utf8(input) else { return };
+    if let Ok(code) = text.parse::<RecoveryCode>() {
+        assert_eq!(code.expose().parse::<RecoveryCode>().ok(), Some(code));
+    }
+}
+
+/// The first line as a challenge, the rest as its solution: nothing that was not signed is good work. An account whose
+/// free guesses are used up stays so.
+pub fn proof(input: &[u8]) {
+    let Ok(text) = str::from_utf8(input) else { return };
+    let (challenge, solution) = text.split_once('\n').unwrap_or((text, ""));
+    let Ok(proof) = Proof::new(challenge, solution) else { return };
+    let (platform, runtime) = platform();
+    let Ok(password) = Password::new("wrong") else { return };
+    let Ok(identity) = Identity::email("ada@example.org") else { return };
+    let sign_in = SignIn { proof: Some(proof), ..SignIn::new(identity, password) };
+    let refused = runtime.block_on(platform.auth().login(&Context::anonymous(), sign_in));
+    assert!(matches!(refused, Err(Error::RateLimited { .. })), "{refused:?}");
+}
+
+/// A platform on which no guess is free, and the runtime it lives in; made once.
+fn platform() -> &'static (Platform, Runtime) {
+    static PLATFORM: LazyLock<(Platform, Runtime)> = LazyLock::new(|| {
+        let none = GuessLimits { per_source: 0, per_account: 0, ..GuessLimits::default() };
+        let runtime = Runtime::new().unwrap_or_else(|error| panic!("{error}"));
+        let opened = runtime.block_on(Platform::builder(MemoryStore::new()).guesses(none).open());
+        (opened.unwrap_or_else(|error| panic!("{error}")), runtime)
+    });
+    &PLATFORM
 }
 
 /// A document that passes the look at its text can be parsed without the stack running out.

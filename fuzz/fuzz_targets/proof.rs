@@ -1,0 +1,4 @@
+//! `fuzz::proof`, fuzzed.
+#![cfg_attr(fuzzing, no_main)]
+
+fuzz::target!(fuzz::proof);

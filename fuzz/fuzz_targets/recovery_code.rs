@@ -1,0 +1,4 @@
+//! `fuzz::recovery_code`, fuzzed.
+#![cfg_attr(fuzzing, no_main)]
+
+fuzz::target!(fuzz::recovery_code);

@@ -1,0 +1,4 @@
+//! `fuzz::token`, fuzzed.
+#![cfg_attr(fuzzing, no_main)]
+
+fuzz::target!(fuzz::token);
