@@ -21,7 +21,7 @@ const CLIENTS: usize = 200;
 /// How long each part is measured.
 const STRETCH: Duration = Duration::from_secs(20);
 /// The pause between two quick requests: they are a trickle beside the load, not a load.
-const PAUSE: Duration = Duration::from_millis(4);
+const PAUSE: Duration = Duration::from_millis(10);
 const PASSWORD: &str = "violet harbour kestrel 41";
 const LOGIN: &str = "mutation { login(input: { identity: { email: \"ada@example.org\" }, password: \"violet harbour kestrel 41\" }) { account { id } } }";
 
@@ -90,15 +90,19 @@ impl Client {
     }
 }
 
-/// Keeps signing in until told to stop; told that it is too much, it waits and tries again.
+/// Keeps signing in until told to stop; told to wait, it waits that long.
 async fn sign_in_again_and_again(client: Client, done: Arc<AtomicU32>, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let answer = client.ask(LOGIN).await;
-        match answer["errors"][0]["extensions"]["code"].as_str() {
+        let refusal = &answer["errors"][0]["extensions"];
+        match refusal["code"].as_str() {
             None => {
                 done.fetch_add(1, Ordering::Relaxed);
             }
-            Some("BUSY") => tokio::time::sleep(Duration::from_secs(1)).await,
+            Some("BUSY") => {
+                let told = Duration::from_secs(refusal["retryAfterSeconds"].as_u64().expect("a wait"));
+                let _ = tokio::time::timeout(told, stop.cancelled()).await;
+            }
             Some(other) => panic!("{other}"),
         }
     }

@@ -1,6 +1,8 @@
 //! What each status of an account leaves open: every query, mutation and subscription of the schema, and every field of
 //! an account.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
+
 mod harness;
 
 use std::collections::BTreeSet;

@@ -98,24 +98,36 @@ impl fmt::Debug for SourceKey {
     }
 }
 
-/// A guess that is about to be checked. It counts as a failure until it is [forgiven](Self::forgive): whoever hangs up
-/// before the verdict has guessed all the same.
+/// A guess that is about to be checked. It counts as a failure when it is dropped, unless it is
+/// [forgiven](Self::forgive): whoever hangs up before the verdict has guessed all the same.
+///
+/// It counts only then, and not from its beginning, so that many who sign in at once do not keep each other out. What
+/// an attacker gains by guessing all at once is what fits into the queue for hashing.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Attempt<'a> {
     throttle: &'a Throttle,
-    source: Option<(SourceDigest, i64)>,
-    account: Option<(AnonymousId, i64)>,
+    source: Option<SourceDigest>,
+    account: Option<AnonymousId>,
+    now: Timestamp,
 }
 
 impl Attempt<'_> {
     /// It was right, or was not checked at all: it does not count.
-    pub(crate) fn forgive(self) {
-        if let Some((source, charged)) = self.source {
-            self.throttle.sources.refund(source, charged);
+    pub(crate) fn forgive(mut self) {
+        (self.source, self.account) = (None, None);
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        let every = self.throttle.every();
+        let limits = self.throttle.limits;
+        if let Some(source) = self.source {
+            self.throttle.sources.charge(source, limits.per_source, every, self.now);
         }
-        if let Some((account, charged)) = self.account {
-            self.throttle.accounts.refund(account, charged);
+        if let Some(account) = self.account {
+            self.throttle.accounts.charge(account, limits.per_account, every, self.now);
         }
     }
 }
@@ -145,20 +157,13 @@ impl Throttle {
         pepper: &Pepper,
         now: Timestamp,
     ) -> Result<Attempt<'_>, Error> {
-        let every = i64::try_from(self.limits.forgiven_every.as_millis()).unwrap_or(i64::MAX).max(1);
         let source = source.map(|source| self.digest(source, now)).transpose()?;
-        // Charged before it is looked at, so that a hundred guesses at once cannot all find the count low.
-        let source = source.map(|source| (source, self.sources.charge(source, self.limits.per_source, every, now)));
         // A registration says nothing about the account's password, and must not count against whoever has it.
-        let counts_by_account = guess != Guess::Register;
-        let account = counts_by_account.then(|| (tag, self.accounts.charge(tag, self.limits.per_account, every, now)));
-        let attempt = Attempt {
-            throttle: self,
-            source: source.map(|(source, charge)| (source, charge.millis)),
-            account: account.map(|(account, charge)| (account, charge.millis)),
-        };
-        let excess = [source.map(|(_, charge)| charge.excess), account.map(|(_, charge)| charge.excess)];
-        let excess = excess.into_iter().flatten().max().unwrap_or(0);
+        let account = (guess != Guess::Register).then_some(tag);
+        let by_source = source.map(|source| self.sources.excess(source, self.limits.per_source, self.every(), now));
+        let by_account = account.map(|tag| self.accounts.excess(tag, self.limits.per_account, self.every(), now));
+        let excess = by_source.max(by_account).unwrap_or(0);
+        let attempt = Attempt { throttle: self, source, account, now };
         if excess == 0 {
             return Ok(attempt);
         }
@@ -169,6 +174,11 @@ impl Throttle {
         attempt.forgive();
         let challenge = Proofs::challenge(pepper, (guess, tag), difficulty, now, &*self.entropy)?;
         Err(Error::RateLimited { retry_after: self.limits.forgiven_every * excess, challenge: Box::new(challenge) })
+    }
+
+    /// After how many milliseconds one failure is forgiven.
+    fn every(&self) -> i64 {
+        i64::try_from(self.limits.forgiven_every.as_millis()).unwrap_or(i64::MAX).max(1)
     }
 
     /// Removes the counts that have run off.
@@ -224,29 +234,22 @@ impl<K: Eq + Hash> Default for Tallies<K> {
     }
 }
 
-/// What an attempt added, and by how many failures its count is past the limit now.
-#[derive(Debug, Clone, Copy)]
-struct Charge {
-    millis: i64,
-    excess: u32,
-}
-
 impl<K: Eq + Hash + Copy> Tallies<K> {
-    fn charge(&self, key: K, limit: u32, every: i64, now: Timestamp) -> Charge {
-        let now = now.as_millis();
-        let mut clear_at = self.clear_at.entry(self.slot(key)).or_insert(now);
-        let before = (*clear_at).max(now);
-        let owed = before.saturating_add(every) - now;
-        let most = i64::from(limit.saturating_add(MAX_EXCESS)).saturating_mul(every);
-        *clear_at = now + owed.min(most);
-        let failures = u32::try_from(owed.div_euclid(every) + i64::from(owed % every > 0)).unwrap_or(u32::MAX);
-        Charge { millis: (*clear_at - before).max(0), excess: failures.saturating_sub(limit) }
+    /// By how many failures one more would be past the limit.
+    fn excess(&self, key: K, limit: u32, every: i64, now: Timestamp) -> u32 {
+        let clear_at = self.clear_at.get(&self.slot(key)).map_or(0, |clear_at| *clear_at);
+        let owed = (clear_at - now.as_millis()).max(0);
+        let failures = owed.div_euclid(every) + i64::from(owed % every > 0) + 1;
+        u32::try_from(failures).unwrap_or(u32::MAX).saturating_sub(limit)
     }
 
-    fn refund(&self, key: K, millis: i64) {
-        if let Some(mut clear_at) = self.clear_at.get_mut(&self.slot(key)) {
-            *clear_at -= millis;
-        }
+    /// Counts a failure.
+    fn charge(&self, key: K, limit: u32, every: i64, now: Timestamp) {
+        let now = now.as_millis();
+        let mut clear_at = self.clear_at.entry(self.slot(key)).or_insert(now);
+        let owed = (*clear_at).max(now).saturating_add(every) - now;
+        let most = i64::from(limit.saturating_add(MAX_EXCESS)).saturating_mul(every);
+        *clear_at = now + owed.min(most);
     }
 
     fn slot(&self, key: K) -> Option<K> {
@@ -324,6 +327,17 @@ mod tests {
             let (retry_after, _) = guess(&throttle, source(1), TAG, None, NOW).unwrap_err();
             assert_eq!(retry_after, Duration::from_secs(30));
         }
+    }
+
+    #[test]
+    fn many_at_once_do_not_keep_each_other_out_and_each_wrong_one_counts_at_its_end() {
+        let throttle = throttle();
+        let mut at_once: Vec<_> = (0..100).map(|_| guess(&throttle, source(1), TAG, None, NOW).unwrap()).collect();
+        at_once.drain(..81).for_each(Attempt::forgive);
+        assert!(guess(&throttle, source(1), TAG, None, NOW).map(Attempt::forgive).is_ok());
+        drop(at_once);
+        let _ = guess(&throttle, source(1), TAG, None, NOW).unwrap();
+        assert!(guess(&throttle, source(1), TAG, None, NOW).is_err());
     }
 
     #[test]
