@@ -36,6 +36,8 @@ pub enum Action {
     VisitService,
     /// Set the status of an account.
     SetStatus,
+    /// End every session of somebody else's account.
+    EndSessions,
     /// Report usage from outside, for any account.
     ReportUsage,
     /// Let a new agent report.
@@ -46,7 +48,7 @@ pub enum Action {
 
 impl Action {
     /// Every action, for the table under test.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::SeeAccount,
         Self::SeeUsage,
         Self::WatchUsage,
@@ -61,6 +63,7 @@ impl Action {
         Self::ChangeCredentials,
         Self::VisitService,
         Self::SetStatus,
+        Self::EndSessions,
         Self::ReportUsage,
         Self::CreateAgent,
         Self::CreateOperator,
@@ -94,7 +97,9 @@ pub fn allows(caller: &Caller, action: Action, target: Target) -> Result<(), Err
             _ => Err(Error::Forbidden),
         },
         Caller::Operator(_) => match action {
-            Action::CreateAgent | Action::SeeAccount | Action::SeeUsage | Action::SetStatus => Ok(()),
+            Action::CreateAgent | Action::SeeAccount | Action::SeeUsage | Action::SetStatus | Action::EndSessions => {
+                Ok(())
+            }
             _ => Err(Error::Forbidden),
         },
         Caller::Account(principal) => match target {
@@ -159,7 +164,12 @@ const fn openness(action: Action) -> Option<Open> {
         Action::SeeUsage | Action::WatchUsage | Action::AskQuota | Action::SeeIdentity => Open::UntilSuspended,
         Action::AcceptTerms | Action::ChangeCredentials | Action::VisitService => Open::WhileActive,
         Action::Erase => Open::ActiveOrCancelled,
-        Action::Meter | Action::ReportUsage | Action::CreateAgent | Action::CreateOperator | Action::SetStatus => {
+        Action::Meter
+        | Action::ReportUsage
+        | Action::CreateAgent
+        | Action::CreateOperator
+        | Action::SetStatus
+        | Action::EndSessions => {
             return None;
         }
     })

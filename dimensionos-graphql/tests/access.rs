@@ -24,7 +24,7 @@ const WRITING: Outcome = [None, Some("SERVICE_READ_ONLY"), Some("SERVICE_SUSPEND
 const LEAVING: Outcome = [None, Some("SERVICE_READ_ONLY"), Some("SERVICE_SUSPENDED"), None];
 
 /// Every field of the roots; in an operation, `$…` stands for what the account at hand has.
-const OPERATIONS: [(&str, &str, Outcome); 21] = [
+const OPERATIONS: [(&str, &str, Outcome); 22] = [
     ("me", "{ me { id } }", UNTIL_CANCELLED),
     ("tiers", "{ tiers { tier } }", ALWAYS),
     ("service", "{ service { name } }", ALWAYS),
@@ -51,6 +51,7 @@ const OPERATIONS: [(&str, &str, Outcome); 21] = [
     ("reauthenticate", "mutation { reauthenticate(password: \"$password\") { authenticatedAt } }", ALWAYS),
     ("renewRecoveryCodes", "mutation { renewRecoveryCodes { recoveryCodes } }", WRITING),
     ("endSession", "mutation { endSession(session: \"$session\") }", ALWAYS),
+    ("endSessionsOf", "mutation { endSessionsOf(account: \"$account\") }", NEVER),
     ("serviceToken", "mutation { serviceToken(audience: \"billing\") { subject } }", WRITING),
     ("acceptTerms", "mutation { acceptTerms(version: \"1\") { id } }", WRITING),
     ("eraseAccount", "mutation { eraseAccount(password: \"$password\") }", LEAVING),
@@ -213,10 +214,16 @@ async fn an_operator_sees_how_an_account_stands_and_not_what_is_its_holders() {
     for (other, code) in [(&client, "UNAUTHENTICATED"), (&ada.client, "FORBIDDEN"), (&agent, "FORBIDDEN")] {
         assert_eq!(other.code(&account("id"), id.clone()).await, code);
     }
+    let end = "mutation($a: ID!) { endSessionsOf(account: $a) }";
+    assert_eq!(operator.code(end, json!({ "a": "nonsense" })).await, "NOT_FOUND");
+    assert_eq!(agent.code(end, json!({ "a": ada.id })).await, "FORBIDDEN");
+    ada.client.data("{ me { id } }", Value::Null).await;
     let set = "mutation($a: ID!, $r: String!) { setServiceStatus(account: $a, status: SUSPENDED, reason: $r) { id } }";
     for reason in ["", "write to ada@example.org", &"x".repeat(281)] {
         let refusal = operator.refusal(set, json!({ "a": ada.id, "r": reason })).await;
         assert_eq!((&refusal["code"], &refusal["field"]), (&json!("INVALID_INPUT"), &json!("reason")));
     }
     assert_eq!(operator.code(set, json!({ "a": "nonsense", "r": "x" })).await, "NOT_FOUND");
+    assert_eq!(operator.data(end, json!({ "a": ada.id })).await["endSessionsOf"], true);
+    assert_eq!(ada.client.code("{ me { id } }", Value::Null).await, "TOKEN_INVALID");
 }

@@ -80,6 +80,15 @@ async fn a_wrong_input_is_named_by_its_field() {
         (&ada.client, "mutation { reauthenticate(password: \"x\") { id } }", Value::Null, "INVALID_CREDENTIALS", None),
         (&client, "mutation { renewRecoveryCodes { recoveryCodes } }", Value::Null, "UNAUTHENTICATED", None),
         (&client, "mutation { endSession(session: \"x\") }", Value::Null, "UNAUTHENTICATED", None),
+        (&client, "mutation { endSessionsOf(account: \"x\") }", Value::Null, "UNAUTHENTICATED", None),
+        (&ada.client, "mutation { endSessionsOf(account: \"x\") }", Value::Null, "FORBIDDEN", None),
+        (
+            &ada.client,
+            "mutation { setServiceStatus(account: \"x\", status: ACTIVE, reason: \"\") { id } }",
+            Value::Null,
+            "FORBIDDEN",
+            None,
+        ),
         (&client, "mutation { acceptTerms(version: \"1\") { id } }", Value::Null, "UNAUTHENTICATED", None),
         (
             &ada.client,

@@ -279,11 +279,25 @@ impl Auth<'_> {
     /// As [`logout`](Self::logout).
     pub async fn logout_everywhere(&self, context: &Context) -> Result<(), Error> {
         let principal = self.may_log_out(context).await?;
+        self.end_everywhere(principal.account).await
+    }
+
+    /// Ends every session of an account, for an operator: when its holder asks for it by another way, or its tokens have
+    /// been seen where they should not be.
+    ///
+    /// # Errors
+    /// `Forbidden` for any caller but an operator or the program; `NotFound`.
+    pub async fn end_sessions_of(&self, context: &Context, id: AccountId) -> Result<(), Error> {
+        allows(&context.caller, Action::EndSessions, Target::Service)?;
+        self.end_everywhere(id).await
+    }
+
+    async fn end_everywhere(&self, id: AccountId) -> Result<(), Error> {
         let mut tx = self.0.store.begin(Access::Write).await?;
-        let mut account = tx.account(principal.account).await?.ok_or(Error::no_account())?;
+        let mut account = tx.account(id).await?.ok_or(Error::no_account())?;
         end_all_sessions(&mut *tx, &mut account).await?;
         tx.commit().await?;
-        self.0.directory.forget(principal.account);
+        self.0.directory.forget(id);
         Ok(())
     }
 

@@ -1,7 +1,8 @@
 use async_graphql::{Context, ID, Object, Result, SimpleObject};
-use dimensionos_core::Error;
 use dimensionos_core::auth::{self, Audience};
 use dimensionos_core::id::SessionId;
+use dimensionos_core::policy::{Action, Target, allows};
+use dimensionos_core::{AccountId, Error};
 
 use crate::engine::Asked;
 use crate::error::dress;
@@ -59,8 +60,22 @@ impl SessionMutation {
     ) -> Result<bool> {
         let asked = Asked::of(context)?;
         let ended = async {
+            asked.context.account()?;
             let id: SessionId = session.parse().map_err(|_| Error::NotFound { what: "session" })?;
             asked.platform.auth().end_session(&asked.context, id).await
+        };
+        ended.await.map_err(|error| dress(&error, asked))?;
+        Ok(true)
+    }
+
+    /// Operators only. Ends every session of an account, as when its tokens have been seen where they should not be.
+    async fn end_sessions_of(&self, context: &Context<'_>, #[graphql(desc = "Whose.")] account: ID) -> Result<bool> {
+        let asked = Asked::of(context)?;
+        let ended = async {
+            // Whoever may not do it to any account learns nothing of whether this is one.
+            allows(&asked.context.caller, Action::EndSessions, Target::Service)?;
+            let id: AccountId = account.parse().map_err(|_| Error::NotFound { what: "account" })?;
+            asked.platform.auth().end_sessions_of(&asked.context, id).await
         };
         ended.await.map_err(|error| dress(&error, asked))?;
         Ok(true)

@@ -1,5 +1,6 @@
 use async_graphql::{Context, ID, Object, Result};
 use dimensionos_core::auth::Password;
+use dimensionos_core::policy::{Action, Target, allows};
 use dimensionos_core::{AccountId, Error};
 
 use crate::engine::Asked;
@@ -56,6 +57,8 @@ impl StandingMutation {
     ) -> Result<Account> {
         let asked = Asked::of(context)?;
         let set = async {
+            // Whoever may not do it to any account learns nothing of whether this is one.
+            allows(&asked.context.caller, Action::SetStatus, Target::Service)?;
             let id: AccountId = account.parse().map_err(|_| Error::NotFound { what: "account" })?;
             asked.platform.users().set_status(&asked.context, id, status.into(), reason.parse()?).await
         };
