@@ -57,6 +57,15 @@ impl Directory {
         self.entries.remove(&id);
     }
 
+    /// Shows a change of an account from now on, while it is being committed: a suspension takes effect before the disk
+    /// has it. Whatever comes of the commit, what is in the storage shows again once the guard is dropped.
+    pub(crate) fn show(&self, entry: Entry) -> Shown<'_> {
+        let id = entry.account.id;
+        self.changes.fetch_add(1, Ordering::AcqRel);
+        self.entries.insert(id, Arc::new(entry));
+        Shown { directory: self, id }
+    }
+
     fn keep(&self, id: AccountId, entry: &Arc<Entry>, changes_before: u64) {
         if self.entries.len() >= MAX_ENTRIES {
             self.entries.clear();
@@ -67,5 +76,51 @@ impl Directory {
         if self.changes.load(Ordering::Acquire) == changes_before {
             slot.or_insert_with(|| Arc::clone(entry));
         }
+    }
+}
+
+/// A change that shows before its commit, until this is dropped.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Shown<'a> {
+    directory: &'a Directory,
+    id: AccountId,
+}
+
+impl Drop for Shown<'_> {
+    fn drop(&mut self) {
+        self.directory.forget(self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::{HashCost, Password};
+    use crate::context::Context;
+    use crate::payment::ServiceStatus;
+    use crate::users::{OperatorStatus, Registration};
+    use crate::{MemoryStore, Platform};
+
+    #[tokio::test]
+    async fn a_change_shows_while_it_is_committed_and_only_what_is_stored_shows_after() {
+        let store = MemoryStore::new();
+        let builder = Platform::builder(store.clone()).hash_cost(HashCost::for_tests());
+        let platform = builder.open().await.unwrap();
+        let registration = Registration::new(None, Password::new("violet harbour kestrel 41").unwrap());
+        let account = platform.users().register(&Context::anonymous(), registration).await.unwrap().account;
+        let directory = Directory::default();
+        let is_suspended = async || {
+            let entry = directory.entry(&store, account.id).await.unwrap().unwrap();
+            entry.account.operator_status.is_some()
+        };
+        assert!(!is_suspended().await);
+        let note = "report 17".parse().unwrap();
+        let status = OperatorStatus { status: ServiceStatus::Suspended, since: account.created_at, note };
+        let changed = Account { operator_status: Some(status), ..account.clone() };
+        let shown = directory.show(Entry { account: changed, sessions: Vec::new() });
+        assert!(is_suspended().await);
+        drop(shown);
+        assert!(!is_suspended().await);
     }
 }

@@ -269,6 +269,18 @@ mod tests {
         }
 
         #[test]
+        fn an_address_and_its_digest_are_the_same_identity(local in "[^@\\s\\p{Cc}]{1,40}", domain in "[a-zA-Zäöü]{1,20}\\.[a-z]{2,6}") {
+            let address = format!("{local}@{domain}");
+            if let Ok(normalised) = normalise(&address) {
+                let digest = Sha256::digest(normalised.as_bytes());
+                let hex: String = digest.iter().map(|byte| format!("{byte:02X}")).collect();
+                let by_digest = Identity::Email(hex.parse().unwrap());
+                prop_assert_eq!(&Identity::email(&address).unwrap(), &by_digest);
+                prop_assert_eq!(Identity::email(&normalised).unwrap(), by_digest);
+            }
+        }
+
+        #[test]
         fn no_text_makes_it_panic(text in ".{0,300}") {
             let _ = normalise(&text);
             let _ = text.parse::<AccountNumber>();

@@ -8,7 +8,7 @@ use crate::payment::{ServiceStatus, Standing};
 use crate::platform::Inner;
 use crate::policy::{Action, Target, allows};
 use crate::store::{Access, StoreError};
-use crate::users::{Account, AccountNumber, Export, Identity, OperatorStatus, StatusNote, TermsName};
+use crate::users::{Account, AccountNumber, Entry, Export, Identity, OperatorStatus, StatusNote, TermsName};
 
 /// Registers accounts and answers for them.
 #[derive(Debug)]
@@ -167,8 +167,9 @@ impl Users<'_> {
             _ => Some(OperatorStatus { status, since: inner.clock.now(), note }),
         };
         tx.update_account(&account).await?;
+        let sessions = tx.sessions(id).await?;
+        let _shown = inner.directory.show(Entry { account: account.clone(), sessions });
         tx.commit().await?;
-        inner.directory.forget(id);
         Ok(account)
     }
 
