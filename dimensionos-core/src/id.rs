@@ -77,6 +77,11 @@ id! {
     /// Names an account. Random, and unrelated to whoever holds it.
     AccountId, "acc"
 }
+impl AccountId {
+    /// No account's: what is looked for in its name is not there.
+    pub const NOBODY: Self = Self(0);
+}
+
 id! {
     /// Names a session: one sign-in, and every token that descends from it.
     SessionId, "ses"

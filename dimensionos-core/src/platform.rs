@@ -5,25 +5,30 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 use parking_lot::RwLock;
+use tokio::sync::Semaphore;
 
 use crate::Error;
 use crate::allocation::{self, Allocation, Allocations, TierName};
 use crate::auth::{
     Audience, Auth, GuessLimits, HashCost, HashingLimits, Issuer, Keys, PasswordRule, Passwords, Secrets, Throttle,
 };
-use crate::context::Caller;
+use crate::context::{Caller, Principal};
 use crate::entropy::{Entropy, OsEntropy};
 use crate::id::{AccessKeyId, AccountId};
-use crate::monitoring::{Metering, Monitoring, Resolution, ledger::Ledger};
+use crate::monitoring::ledger::{Ledger, Writer};
+use crate::monitoring::{Metering, Monitoring, Resolution};
 use crate::payment::{Standing, lifecycle};
 use crate::policy::{Action, Target, allows};
 use crate::secret::SecretDigest;
-use crate::store::{Access, Store};
+use crate::store::{Access, Store, StoreError, Tx};
 use crate::time::{Clock, SystemClock};
 use crate::users::{Account, Directory, Entry, Terms, Users};
 
 /// How often what has run out is removed.
 const UPKEEP_INTERVAL: Duration = Duration::from_hours(1);
+
+/// Exports made at once; others wait. Each reads up to 6,000 buckets and takes some megabytes.
+const EXPORTS: usize = 2;
 
 /// Accounts, sign-in, allocation and metering over one storage. Cheap to clone; all clones are one platform.
 #[derive(Debug, Clone)]
@@ -44,7 +49,9 @@ pub(crate) struct Inner {
     pub(crate) password_rule: PasswordRule,
     pub(crate) passwords: Passwords,
     pub(crate) throttle: Throttle,
-    pub(crate) directory: Directory,
+    pub(crate) directory: Arc<Directory>,
+    /// Exports under way: each holds some megabytes.
+    pub(crate) exports: Semaphore,
     pub(crate) key_holders: DashMap<SecretDigest, AccessKeyId>,
     pub(crate) tiers: Arc<[Allocation]>,
     pub(crate) metering: Arc<Metering>,
@@ -52,12 +59,6 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
-    /// An account with its standing as of now.
-    pub(crate) async fn account(&self, id: AccountId) -> Result<(Account, Standing), Error> {
-        let entry = self.entry(id).await?;
-        Ok((entry.account.clone(), self.standing(&entry.account)))
-    }
-
     /// An account with its open sessions.
     pub(crate) async fn entry(&self, id: AccountId) -> Result<Arc<Entry>, Error> {
         self.directory.entry(&*self.store, id).await?.ok_or(Error::no_account())
@@ -67,9 +68,51 @@ impl Inner {
         lifecycle::standing(account, &self.terms, self.clock.now())
     }
 
-    /// Decides whether a caller may do that to an account in its present standing.
+    /// Lets a caller do something to an account in its present standing, and gives the account. Whoever was let in with
+    /// the request's headers is asked again here: its body may have come much later, and an operation before this one
+    /// in the same document may have signed it out.
+    pub(crate) async fn admit(&self, caller: &Caller, action: Action, id: AccountId) -> Result<Arc<Entry>, Error> {
+        let entry = self.entry(id).await?;
+        if let Caller::Account(principal) = caller
+            && principal.account == id
+        {
+            self.holds(principal, &entry)?;
+        }
+        self.allows(caller, action, &entry.account)?;
+        Ok(entry)
+    }
+
+    /// Whether a token still is what the account's state says.
+    pub(crate) fn holds(&self, principal: &Principal, entry: &Entry) -> Result<(), Error> {
+        if principal.expires_at <= self.clock.now() {
+            return Err(Error::TokenExpired);
+        }
+        let is_current = entry.account.epoch == principal.epoch && entry.session(principal.session).is_some();
+        if is_current { Ok(()) } else { Err(Error::TokenInvalid) }
+    }
+
+    /// Decides whether a caller may do that to an account that was read just now.
     pub(crate) fn allows(&self, caller: &Caller, action: Action, account: &Account) -> Result<(), Error> {
         allows(caller, action, Target::Account(account.id, self.standing(account)))
+    }
+
+    /// Commits a change of an account, and forgets what was known of it. It is done also where whoever asked for it has
+    /// hung up: the storage goes on with a commit that nobody waits for, and a thief's token would go on with it.
+    pub(crate) async fn commit(&self, tx: Box<dyn Tx>, account: AccountId) -> Result<(), StoreError> {
+        let directory = Arc::clone(&self.directory);
+        let committing = tokio::spawn(async move {
+            let committed = tx.commit().await;
+            directory.forget(account);
+            committed
+        });
+        committing.await.unwrap_or_else(|error| Err(StoreError::unavailable(error)))
+    }
+
+    /// The same, and what it changes shows from now on: a suspension takes effect before the disk has it.
+    pub(crate) async fn commit_shown(&self, tx: Box<dyn Tx>, entry: Entry) -> Result<(), StoreError> {
+        let account = entry.account.id;
+        self.directory.show(entry);
+        self.commit(tx, account).await
     }
 
     /// The keys in use.
@@ -163,10 +206,12 @@ impl Platform {
     /// `TokenExpired` or `TokenInvalid` where the token does not hold, `ServiceSuspended` or `ServiceCancelled` where
     /// the account's standing forbids it, `TermsNotAccepted` where newer terms are in force.
     pub async fn recheck_listener(&self, caller: &Caller) -> Result<(), Error> {
-        self.auth().recheck(caller).await?;
         let Caller::Account(principal) = caller else { return Ok(()) };
-        let entry = self.inner.entry(principal.account).await?;
-        self.inner.allows(caller, Action::WatchUsage, &entry.account)
+        match self.inner.admit(caller, Action::WatchUsage, principal.account).await {
+            // An erased account's token is no better than any other that opens nothing.
+            Err(Error::NotFound { .. }) => Err(Error::TokenInvalid),
+            admitted => admitted.map(drop),
+        }
     }
 
     /// Whether the storage answers.
@@ -288,9 +333,15 @@ impl PlatformBuilder {
         let secrets = secrets(keys, &self.issuer, &self.audience)?;
         let tiers = allocation::service::load(&*self.store).await?;
         let metering = Arc::new(Metering::default());
-        let ledger = Ledger::start(Arc::clone(&self.store), Arc::clone(&metering), Arc::clone(&self.clock));
         let passwords = Passwords::new(self.cost, self.hashing, Arc::clone(&self.entropy));
-        let throttle = Throttle::new(self.guesses, Arc::clone(&self.entropy));
+        let throttle = Throttle::new(self.guesses, self.hashing.places().div_ceil(2), Arc::clone(&self.entropy));
+        let directory = Arc::new(Directory::default());
+        let ledger = Ledger::start(Writer {
+            store: Arc::clone(&self.store),
+            metering: Arc::clone(&metering),
+            directory: Arc::clone(&directory),
+            clock: Arc::clone(&self.clock),
+        });
         let inner = Arc::new(Inner {
             store: self.store,
             clock: self.clock,
@@ -303,7 +354,8 @@ impl PlatformBuilder {
             password_rule: self.password_rule,
             passwords,
             throttle,
-            directory: Directory::default(),
+            directory,
+            exports: Semaphore::new(EXPORTS),
             key_holders: DashMap::new(),
             tiers,
             metering,

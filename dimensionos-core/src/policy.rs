@@ -18,7 +18,9 @@ pub enum Action {
     Meter,
     /// Ask whether an account may use more.
     AskQuota,
-    /// See the tag an account is known by, its sessions and how many codes it has left.
+    /// See the tag an account is known by.
+    SeeTag,
+    /// See its sessions, and how many codes it has left.
     SeeIdentity,
     /// Take out everything that is known of an account.
     Export,
@@ -48,12 +50,13 @@ pub enum Action {
 
 impl Action {
     /// Every action, for the table under test.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::SeeAccount,
         Self::SeeUsage,
         Self::WatchUsage,
         Self::Meter,
         Self::AskQuota,
+        Self::SeeTag,
         Self::SeeIdentity,
         Self::Export,
         Self::Logout,
@@ -104,18 +107,22 @@ pub fn allows(caller: &Caller, action: Action, target: Target) -> Result<(), Err
         },
         Caller::Account(principal) => match target {
             Target::Account(id, _) if id != principal.account => Err(Error::no_account()),
-            Target::Account(_, standing) => owner(action, standing),
+            Target::Account(_, standing) => holder_may(action, standing),
             Target::Service => Err(Error::Forbidden),
         },
     }
 }
 
 /// What an account's own holder may do, by the account's status and by whether terms in force are not accepted yet.
-fn owner(action: Action, standing: Standing) -> Result<(), Error> {
+pub(crate) fn holder_may(action: Action, standing: Standing) -> Result<(), Error> {
     let Some(open) = openness(action) else { return Err(Error::Forbidden) };
     let reason = standing.reason;
+    // Whoever may read only after accepting terms must be able to accept them, and to leave instead.
+    let is_way_out = standing.are_terms_due
+        && standing.status == ServiceStatus::ReadOnly
+        && matches!(action, Action::AcceptTerms | Action::Erase | Action::Reauthenticate);
     match standing.status {
-        status if open.covers(status) => {}
+        status if is_way_out || open.covers(status) => {}
         ServiceStatus::Active => {}
         ServiceStatus::ReadOnly => return Err(Error::ServiceReadOnly { reason }),
         ServiceStatus::Suspended => return Err(Error::ServiceSuspended { reason }),
@@ -158,12 +165,12 @@ impl Open {
 /// The table of what a status leaves open. Absent is what is never the holder's to do.
 const fn openness(action: Action) -> Option<Open> {
     Some(match action {
-        // Nobody is ever locked in, and the way to it is open.
-        Action::Logout | Action::Reauthenticate => Open::Always,
-        Action::SeeAccount | Action::Export => Open::UntilCancelled,
+        // Nobody is ever locked in.
+        Action::Logout => Open::Always,
+        Action::SeeAccount | Action::SeeTag | Action::Export => Open::UntilCancelled,
         Action::SeeUsage | Action::WatchUsage | Action::AskQuota | Action::SeeIdentity => Open::UntilSuspended,
         Action::AcceptTerms | Action::ChangeCredentials | Action::VisitService => Open::WhileActive,
-        Action::Erase => Open::ActiveOrCancelled,
+        Action::Erase | Action::Reauthenticate => Open::ActiveOrCancelled,
         Action::Meter
         | Action::ReportUsage
         | Action::CreateAgent
@@ -180,6 +187,7 @@ const fn is_open_before_acceptance(action: Action) -> bool {
     matches!(
         action,
         Action::SeeAccount
+            | Action::SeeTag
             | Action::Export
             | Action::Logout
             | Action::Reauthenticate
@@ -233,7 +241,10 @@ mod tests {
             ("read-only", account(OWN, ServiceStatus::ReadOnly)),
             ("suspended", account(OWN, ServiceStatus::Suspended)),
             ("cancelled", account(OWN, ServiceStatus::Cancelled)),
-            ("terms due", standing(OWN, ServiceStatus::Active, true)),
+            ("active, terms due", standing(OWN, ServiceStatus::Active, true)),
+            ("read-only, terms due", standing(OWN, ServiceStatus::ReadOnly, true)),
+            ("suspended, terms due", standing(OWN, ServiceStatus::Suspended, true)),
+            ("cancelled, terms due", standing(OWN, ServiceStatus::Cancelled, true)),
         ];
         let mut table = String::new();
         for (caller_name, caller) in &callers {

@@ -64,8 +64,8 @@ const ROWS: [Row; 51] = {
         (
             "accounts",
             "subject_seed",
-            Technical,
-            "makes its unlinkable names at other services; random",
+            Pseudonym,
+            "makes its unlinkable names at other services; sealed under the pepper",
             WITH_THE_ACCOUNT,
         ),
         ("recovery_codes", "account_id", Pseudonym, "whose code", UNTIL_USED),

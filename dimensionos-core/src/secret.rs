@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::entropy::{self, Entropy, EntropyError};
 
-/// SHA-256 of a secret of 256 random bits: what is stored of it, and enough to know it again.
+/// SHA-256 of a secret of 125 random bits or more: what is stored of it, and enough to know it again.
 ///
 /// A plain digest suffices for such secrets alone, because nobody can list them; passwords and addresses never pass
 /// through here.

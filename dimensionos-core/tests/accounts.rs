@@ -154,7 +154,7 @@ async fn a_key_opens_what_its_role_may_and_no_more() {
     // An operator sees that an account is there and how it stands, and nothing that is its holder's alone.
     let users = setting.platform.users();
     let seen = users.account(&operator_context, account).await.unwrap();
-    assert_eq!(code(users.may_see_tag(&operator_context, &seen)), Code::Forbidden);
+    assert_eq!(code(users.tag(&operator_context, &seen)), Code::Forbidden);
     assert_eq!(code(users.export(&operator_context, account).await), Code::Forbidden);
     assert_eq!(code(auth.sessions(&operator_context, account).await), Code::Forbidden);
     // A token of one role with the other's prefix is nobody's.

@@ -5,7 +5,7 @@ mod setting;
 
 use std::time::Duration;
 
-use dimensionos_core::auth::{Audience, Password, Recovery, RecoveryCode, SignIn, Source};
+use dimensionos_core::auth::{Audience, HashCost, Password, Recovery, RecoveryCode, SignIn, Source};
 use dimensionos_core::testing::FixedClock;
 use dimensionos_core::users::{Identity, Registration};
 use dimensionos_core::{Caller, Clock, Code, Context, Error, MemoryStore, Platform, Refusal};
@@ -188,9 +188,51 @@ async fn asking_for_taken_identities_counts_and_registering_does_not() {
         let taken = users.register(&from(1), Registration::new(Some(ada()), password())).await;
         assert_eq!(code(taken), Code::IdentityUnavailable);
     }
-    assert_eq!(code(users.register(&from(1), Registration::new(None, password())).await), Code::RateLimited);
+    let refused = users.register(&from(1), Registration::new(None, password())).await;
+    let Err(Error::RateLimited { challenge, .. }) = refused else { panic!("{refused:?}") };
+    // Work opens it also where there is no identity to bind it to.
+    let worked = Registration { proof: Some(challenge.solve()), ..Registration::new(None, password()) };
+    users.register(&from(1), worked).await.unwrap();
     // It does not count against the account itself.
     setting.platform.auth().login(&from(2), SignIn::new(ada(), password())).await.unwrap();
+}
+
+#[tokio::test]
+async fn many_who_sign_in_while_keys_and_cost_are_replaced_all_get_in() {
+    let setting = Setting::new().await;
+    setting.register().await;
+    let keys = keys(&[2, 1]);
+    let builder = Platform::builder(setting.store.clone()).clock(setting.clock.clone()).keys(keys);
+    // At a higher cost, too: each of them would bring the hash up to it.
+    let platform = builder.hash_cost(HashCost::new(10).unwrap()).open().await.unwrap();
+    let (auth, anonymous) = (platform.auth(), Context::anonymous());
+    let logins = (0..20).map(|_| auth.login(&anonymous, SignIn::new(ada(), password())));
+    for login in futures_util::future::join_all(logins).await {
+        login.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_was_checked_before_a_password_changed_is_not_done_after_it() {
+    let setting = Setting::new().await;
+    let registered = setting.register().await;
+    let auth = setting.platform.auth();
+    let context = setting.context(&registered.tokens).await;
+    // Everything at once: whatever comes after the change is refused, and nobody is erased by an old password.
+    let (old, new) = (password(), another());
+    let (changed, renewed, erased) =
+        tokio::join!(auth.change_password(&context, &old, &new, None), auth.renew_recovery_codes(&context), async {
+            setting.platform.users().erase(&context, &password(), None).await
+        },);
+    match (changed, erased) {
+        (Ok(changed), Err(_)) => {
+            auth.login(&Context::anonymous(), SignIn::new(ada(), another())).await.unwrap();
+            assert!(matches!(setting.context(&changed.tokens).await.caller, Caller::Account(_)));
+        }
+        (Err(_), Ok(())) => assert_eq!(code(setting.login().await), Code::InvalidCredentials),
+        both => panic!("{both:?}"),
+    }
+    drop(renewed);
 }
 
 #[tokio::test]
@@ -272,7 +314,7 @@ async fn an_account_has_a_lasting_name_at_each_service_it_may_visit() {
     let (store, clock) = (MemoryStore::new(), FixedClock::default());
     let services = ["billing", "forum"].map(Audience::new);
     let builder = Platform::builder(store.clone()).clock(clock.clone()).keys(keys(&[1]));
-    let builder = builder.hash_cost(dimensionos_core::auth::HashCost::for_tests());
+    let builder = builder.hash_cost(HashCost::for_tests());
     let platform = builder.services(services.to_vec()).open().await.unwrap();
     let setting = Setting { platform, clock, store };
     let tokens = setting.register().await.tokens;

@@ -108,6 +108,8 @@ async fn an_export_tells_everything_and_shows_no_secret() {
     assert_eq!(export["account"]["id"], id.to_string());
     assert_eq!(export["account"]["anonymousId"], registered.account.anonymous_id.to_string());
     assert_eq!(export["sessions"].as_array().unwrap().len(), 1);
+    assert_eq!(export["refreshTokens"].as_array().unwrap().len(), 1);
+    assert_eq!(export["password"]["pepperId"], registered.account.pepper.to_string());
     assert_eq!(export["recoveryCodesLeft"], 10);
     assert_eq!(export["account"]["terms"]["version"], "1");
     assert_eq!(export["readings"]["ram_bytes"]["value"], 77_001);

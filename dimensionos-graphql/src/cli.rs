@@ -186,7 +186,7 @@ fn replace_keys_when_told(platform: &Platform, written: Written) -> Result<(), F
             while told.recv().await.is_some() {
                 let replaced: Result<(), Fault> = Settings::load(written.clone())
                     .map_err(Fault::from)
-                    .and_then(|settings| Ok(keys::load(&settings)?))
+                    .and_then(|settings| Ok(keys::reload(&settings)?))
                     .and_then(|keys| Ok(platform.replace_keys(keys)?));
                 match replaced {
                     Ok(()) => tracing::info!("the keys were read again"),

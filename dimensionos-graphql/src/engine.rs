@@ -44,8 +44,18 @@ impl Asked {
     /// A turn at reading usage from the storage. One operation's fields are executed at once, and would otherwise take
     /// every connection from everybody else.
     pub(crate) async fn turn(&self) -> async_graphql::Result<SemaphorePermit<'_>> {
-        if self.reads.fetch_add(1, Ordering::Relaxed) >= MAX_READS {
-            let told = format!("the operation reads usage more than {MAX_READS} times");
+        self.take(1).await
+    }
+
+    /// The only turn of an operation: what is read takes megabytes.
+    pub(crate) async fn only_turn(&self) -> async_graphql::Result<SemaphorePermit<'_>> {
+        self.take(MAX_READS).await
+    }
+
+    async fn take(&self, reads: usize) -> async_graphql::Result<SemaphorePermit<'_>> {
+        if self.reads.fetch_add(reads, Ordering::Relaxed) + reads > MAX_READS {
+            let told =
+                format!("the operation reads usage more than {MAX_READS} times, or exports together with other reads");
             let dressed = async_graphql::Error::new(told);
             return Err(dressed.extend_with(|_, extensions| extensions.set("code", QUERY_TOO_COMPLEX)));
         }

@@ -65,6 +65,15 @@ fn from_file<K: FromStr>(
     read(path)
 }
 
+/// The same of a server that runs. A file that is not there is no reason to make other keys than those in use.
+pub(crate) fn reload(settings: &Settings) -> Result<Keys, KeyError> {
+    let signing = match &settings.signing_keys {
+        Some(keys) => keys.clone(),
+        None => read(&settings.data_dir.join(SIGNING_FILE))?,
+    };
+    Ok(Keys::new(peppers(settings)?, signing)?)
+}
+
 /// The peppers of the settings, or else of the data folder. Nothing is made.
 pub(crate) fn peppers(settings: &Settings) -> Result<Vec<Pepper>, KeyError> {
     match &settings.peppers {

@@ -48,7 +48,7 @@ const OPERATIONS: [(&str, &str, Outcome); 22] = [
         "mutation { recover(input: { identity: { email: \"$email\" }, recoveryCode: \"$code\", newPassword: \"copper lantern meadow 58\" }) { account { status } } }",
         ALWAYS,
     ),
-    ("reauthenticate", "mutation { reauthenticate(password: \"$password\") { authenticatedAt } }", ALWAYS),
+    ("reauthenticate", "mutation { reauthenticate(password: \"$password\") { authenticatedAt } }", LEAVING),
     ("renewRecoveryCodes", "mutation { renewRecoveryCodes { recoveryCodes } }", WRITING),
     ("endSession", "mutation { endSession(session: \"$session\") }", ALWAYS),
     ("endSessionsOf", "mutation { endSessionsOf(account: \"$account\") }", NEVER),

@@ -120,6 +120,16 @@ async fn whom_many_sources_guess_at_gets_in_at_the_second_try() {
     input["input"]["proof"] = solve(&refusal);
     owner.data(LOGIN, input).await;
     // The way back in by a code is counted with it, and opened in the same way; other accounts are not concerned.
+    let recover = "mutation($input: RecoverInput!) { recover(input: $input) { account { id } } }";
+    let recovery = |proof: Value| {
+        json!({ "input": {
+            "identity": { "email": "ada@example.org" }, "recoveryCode": "00000-00000-00000-00000-00000",
+            "newPassword": "copper lantern meadow 58", "proof": proof,
+        } })
+    };
+    let refusal = owner.refusal(recover, recovery(Value::Null)).await;
+    assert_eq!(refusal["code"], "RATE_LIMITED");
+    assert_eq!(owner.code(recover, recovery(solve(&refusal))).await, "INVALID_CREDENTIALS");
     assert_eq!(owner.code(LOGIN, login("bob@example.org", PASSWORD)).await, "INVALID_CREDENTIALS");
 }
 

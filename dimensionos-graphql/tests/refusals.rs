@@ -84,7 +84,7 @@ async fn a_wrong_input_is_named_by_its_field() {
         (&ada.client, "mutation { endSessionsOf(account: \"x\") }", Value::Null, "FORBIDDEN", None),
         (
             &ada.client,
-            "mutation { setServiceStatus(account: \"x\", status: ACTIVE, reason: \"\") { id } }",
+            "mutation { setServiceStatus(account: \"x\", status: ACTIVE, reason: \"mine\") { id } }",
             Value::Null,
             "FORBIDDEN",
             None,

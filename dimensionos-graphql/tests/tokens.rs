@@ -105,6 +105,16 @@ async fn published(server: &Server) -> Vec<Value> {
     serde_json::from_str::<Value>(&keys).unwrap()["keys"].as_array().unwrap().clone()
 }
 
+async fn wait_for_log(home: &Home, text: &str, times: usize) {
+    for _ in 0..500 {
+        if std::fs::read_to_string(home.log()).unwrap().matches(text).count() >= times {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("{text}: not {times} times in the log");
+}
+
 async fn wait_for_keys(server: &Server, count: usize) {
     for _ in 0..200 {
         if published(server).await.len() == count {
@@ -152,10 +162,14 @@ async fn keys_are_replaced_in_a_running_server_and_no_request_fails() {
         assert!(one.await.unwrap() > 0);
     }
 
-    // A file that holds no keys changes nothing.
+    // A file that holds no keys, or is gone, changes nothing.
     std::fs::write(&file, "nonsense\n").unwrap();
     hang_up(&server);
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    wait_for_log(&home, "the keys could not be read again", 1).await;
+    std::fs::remove_file(&file).unwrap();
+    hang_up(&server);
+    wait_for_log(&home, "the keys could not be read again", 2).await;
+    assert!(!file.exists());
     assert_eq!(code(&client, &ada.access).await, "none");
     // Once the old key is gone, so are its tokens.
     std::fs::write(&file, format!("{}\n", written(SEED))).unwrap();
@@ -182,7 +196,7 @@ async fn a_pepper_is_replaced_login_by_login_and_doctor_counts() {
     let old = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, format!("{}\n{old}", written([0x22; 32]))).unwrap();
     hang_up(&server);
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    wait_for_log(&home, "the keys were read again", 1).await;
     let counts = |printed: &str| -> Vec<String> {
         printed
             .lines()
@@ -206,7 +220,7 @@ async fn a_pepper_is_replaced_login_by_login_and_doctor_counts() {
     let printed = String::from_utf8(output.stdout).unwrap();
     assert!(printed.contains("1 accounts, and it is not among the keys"), "{printed}");
     hang_up(&server);
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    wait_for_log(&home, "the keys were read again", 2).await;
     client.data(&login("ada@example.org"), Value::Null).await;
     assert_eq!(client.code(&login("bob@example.org"), Value::Null).await, "INVALID_CREDENTIALS");
 }

@@ -4,7 +4,7 @@ use dimensionos_core::Timestamp;
 use dimensionos_core::auth::{KeyId, PasswordHash};
 use dimensionos_core::secret::SecretDigest;
 use dimensionos_core::store::{Accounts, StoreError};
-use dimensionos_core::users::{Account, AnonymousId, OperatorStatus, SubjectSeed, TermsAcceptance};
+use dimensionos_core::users::{Account, AnonymousId, OperatorStatus, SealedSeed, TermsAcceptance};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
@@ -50,7 +50,7 @@ impl TryFrom<account::Model> for Account {
             created_at: Timestamp::from_millis(row.created_at),
             trial_started_at: Timestamp::from_millis(row.trial_started_at),
             epoch: unsigned(row.epoch),
-            subject_seed: seed.map_err(|_| unreadable("seed"))?.map(SubjectSeed::from_bytes),
+            subject_seed: seed.map_err(|_| unreadable("seed"))?.map(SealedSeed::from_bytes),
         })
     }
 }

@@ -233,4 +233,12 @@ impl Store for Database {
     async fn ping(&self) -> Result<(), StoreError> {
         self.connection.ping().await.map_err(store_error)
     }
+
+    /// Folds SQLite's log into its file and empties it: until then it has the rows as they were.
+    async fn scrub(&self) -> Result<(), StoreError> {
+        let Some(writer) = &self.writer else { return Ok(()) };
+        let _turn = writer.lock().await;
+        self.connection.execute_unprepared("PRAGMA wal_checkpoint(TRUNCATE)").await.map_err(store_error)?;
+        Ok(())
+    }
 }

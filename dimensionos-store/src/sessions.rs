@@ -4,7 +4,7 @@ use dimensionos_core::id::SessionId;
 use dimensionos_core::secret::SecretDigest;
 use dimensionos_core::store::{Sessions, StoreError};
 use dimensionos_core::{AccountId, Timestamp};
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{Expr, Query};
 use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder};
 use uuid::Uuid;
 
@@ -126,6 +126,19 @@ impl Sessions for SqlTx {
     async fn refresh(&mut self, digest: &SecretDigest) -> Result<Option<RefreshRecord>, StoreError> {
         let select = self.held(refresh_token::Entity::find_by_id(digest.as_bytes().to_vec()));
         select.one(&self.sql).await.map_err(store_error)?.map(RefreshRecord::try_from).transpose()
+    }
+
+    async fn refreshes(&mut self, account: AccountId) -> Result<Vec<RefreshRecord>, StoreError> {
+        let own = Query::select()
+            .column(session::Column::Id)
+            .from(session::Entity)
+            .and_where(session::Column::AccountId.eq(Uuid::from_u128(account.bits())))
+            .to_owned();
+        let select = refresh_token::Entity::find()
+            .filter(refresh_token::Column::SessionId.in_subquery(own))
+            .order_by_asc(refresh_token::Column::ExpiresAt);
+        let rows = select.all(&self.sql).await.map_err(store_error)?;
+        rows.into_iter().map(RefreshRecord::try_from).collect()
     }
 
     async fn mark_refresh_used(&mut self, digest: &SecretDigest, at: Timestamp) -> Result<(), StoreError> {

@@ -85,3 +85,41 @@ async fn a_url_of_another_database_is_refused() {
     let told = format!("{refused:?} {refused}");
     assert!(!told.contains("hunter2"), "{told}");
 }
+
+#[tokio::test]
+async fn an_account_of_the_first_schema_goes_on_under_the_present_one() {
+    use dimensionos_core::store::{Access, Store};
+    use migration::MigratorTrait;
+    use sea_orm::ConnectionTrait;
+    let folder = tempfile::TempDir::new().unwrap();
+    let mut urls = vec![Database::sqlite_url(&folder.path().join("old.db")) + "?mode=rwc"];
+    let postgres = testing::PostgresDatabase::create().await;
+    urls.extend(postgres.iter().map(|fresh| fresh.url.clone()));
+    for url in urls {
+        let connection = sea_orm::Database::connect(&url).await.unwrap();
+        migration::Migrator::up(&connection, Some(1)).await.unwrap();
+        let (id, tag) = ("00000000-0000-0000-0000-000000000007", "07".repeat(32));
+        let (id, tag) = match connection.get_database_backend() {
+            sea_orm::DbBackend::Postgres => (format!("'{id}'"), format!("'\\x{tag}'")),
+            _ => (format!("x'{}'", id.replace('-', "")), format!("x'{tag}'")),
+        };
+        let insert = format!("INSERT INTO accounts VALUES ({id}, {tag}, 5, 'FREE', 1700000000000, 1700000000000, 3)");
+        connection.execute_unprepared(&insert).await.unwrap();
+        let session = format!("INSERT INTO sessions VALUES ({id}, {id}, 1700000000000, 1800000000000)");
+        connection.execute_unprepared(&session).await.unwrap();
+        connection.close().await.unwrap();
+
+        let database = Database::connect(&url).await.unwrap();
+        database.migrate().await.unwrap();
+        let mut tx = database.begin(Access::Read).await.unwrap();
+        let account = tx.account(dimensionos_core::AccountId::from_bits(7)).await.unwrap().unwrap();
+        assert_eq!((account.epoch, account.operator_status, account.subject_seed), (3, None, None));
+        let accepted = account.terms.unwrap();
+        assert_eq!((accepted.version.as_str(), accepted.accepted_at), ("1", account.created_at));
+        let sessions = tx.sessions(account.id).await.unwrap();
+        // Nobody remembers when its password was checked: it has to be checked again.
+        assert_eq!(sessions[0].authenticated_at, dimensionos_core::Timestamp::EPOCH);
+        drop(tx);
+        database.close().await;
+    }
+}

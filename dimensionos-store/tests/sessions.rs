@@ -75,3 +75,29 @@ async fn a_hundred_refreshes_of_one_token_leave_one_family_on_postgres() {
     let Some((database, _guard)) = testing::postgres().await else { return };
     a_hundred_refreshes_of_one_token(database).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn memory_agrees_with_the_storage_however_early_a_caller_hangs_up() {
+    let (database, _folder) = testing::sqlite().await;
+    let platform = Platform::builder(database.clone()).hash_cost(HashCost::for_tests()).open().await.unwrap();
+    let password = Password::new("violet harbour kestrel 41").unwrap();
+    let anonymous = Context::anonymous();
+    let (mut ended, mut open) = (0, 0);
+    for step in 0..60_u64 {
+        let registered =
+            platform.users().register(&anonymous, Registration::new(None, password.clone())).await.unwrap();
+        let token = BearerToken::new(registered.tokens.access_token.expose());
+        let context = Context::new(platform.auth().caller(&token).await.unwrap());
+        let auth = platform.auth();
+        let _ = tokio::time::timeout(Duration::from_micros(step * 25), auth.logout_everywhere(&context)).await;
+        // Whatever was under way when it was dropped has come to its end by now.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let mut tx = database.begin(Access::Read).await.unwrap();
+        let is_stored = !tx.sessions(registered.account.id).await.unwrap().is_empty();
+        drop(tx);
+        let is_known = matches!(platform.auth().caller(&token).await.unwrap(), Caller::Account(_));
+        assert_eq!(is_known, is_stored, "hung up after {} µs", step * 25);
+        if is_stored { open += 1 } else { ended += 1 }
+    }
+    assert!(open > 0 && ended > 0, "hung up too late or too early each time: {open} and {ended}");
+}

@@ -5,7 +5,7 @@ use crate::allocation::{Allocation, Decision, Resource, TierName};
 use crate::context::Context;
 use crate::id::AccountId;
 use crate::platform::Inner;
-use crate::policy::{Action, Target, allows};
+use crate::policy::Action;
 use crate::store::Access;
 
 /// Answers what each tier grants, and whether an account may use more.
@@ -39,14 +39,13 @@ impl Allocations<'_> {
         resource: Resource,
         amount: u64,
     ) -> Result<Decision, Error> {
-        let (row, standing) = self.0.account(account).await?;
-        allows(&context.caller, Action::AskQuota, Target::Account(account, standing))?;
+        let entry = self.0.admit(&context.caller, Action::AskQuota, account).await?;
         let now = self.0.clock.now();
         let cell = self.0.metering.cell(&*self.0.store, account, now).await?;
         let (used, resets_at) = cell.used(resource, now);
         let limit = match resource {
             Resource::BytesSent | Resource::BytesReceived => None,
-            _ => resource.limit(&self.0.tier(row.tier)),
+            _ => resource.limit(&self.0.tier(entry.account.tier)),
         };
         let is_allowed = limit.is_none_or(|limit| used.saturating_add(amount) <= limit);
         Ok(Decision { is_allowed, resource, limit, used, resets_at })

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, SyncSender};
 use std::time::Duration;
 
@@ -56,6 +56,13 @@ pub struct HashingLimits {
     pub queue: usize,
 }
 
+impl HashingLimits {
+    /// Hashes under way and waiting.
+    pub(crate) const fn places(self) -> usize {
+        self.threads.get().saturating_add(self.queue)
+    }
+}
+
 impl Default for HashingLimits {
     fn default() -> Self {
         Self { threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN), queue: 64 }
@@ -63,11 +70,13 @@ impl Default for HashingLimits {
 }
 
 /// What a refused caller is told to wait: about the time in which a full queue is worked off by half.
-const RETRY_AFTER: Duration = Duration::from_secs(3);
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(3);
 
 #[derive(Debug)]
 pub(crate) struct Passwords {
     cost: HashCost,
+    /// The highest cost of any hash that was met: what is slower to refuse than the rest would tell who has an account.
+    highest: AtomicU32,
     limits: HashingLimits,
     workers: Workers,
     waiting: Arc<AtomicUsize>,
@@ -76,8 +85,16 @@ pub(crate) struct Passwords {
 
 impl Passwords {
     pub(crate) fn new(cost: HashCost, limits: HashingLimits, entropy: Arc<dyn Entropy>) -> Self {
-        let places = limits.threads.get() + limits.queue;
-        Self { cost, limits, workers: Workers::start(limits.threads, places), waiting: Arc::default(), entropy }
+        let places = limits.places();
+        let highest = AtomicU32::new(cost.0);
+        Self {
+            cost,
+            highest,
+            limits,
+            workers: Workers::start(limits.threads, places),
+            waiting: Arc::default(),
+            entropy,
+        }
     }
 
     /// Hashes a password that is new, unless it would be guessed. Estimating that takes milliseconds, so it is done on
@@ -94,9 +111,12 @@ impl Passwords {
     }
 
     pub(crate) async fn hash(&self, password: &Password, pepper: &Pepper) -> Result<PasswordHash, Error> {
+        self.hash_at(self.cost.0, password, pepper).await
+    }
+
+    async fn hash_at(&self, cost: u32, password: &Password, pepper: &Pepper) -> Result<PasswordHash, Error> {
         let keyed = password.keyed(pepper);
         let salt = entropy::bytes::<16>(&*self.entropy)?;
-        let cost = self.cost.0;
         let bcrypt = self.run(move || bcrypt::hash_with_salt(keyed.as_bytes(), cost, salt)).await?;
         let bcrypt = bcrypt.map_err(|_| REFUSED)?.to_string();
         Ok(PasswordHash { bcrypt, pepper: pepper.id() })
@@ -112,17 +132,18 @@ impl Passwords {
     ) -> Result<bool, Error> {
         let known = hash.and_then(|hash| Some((keys.pepper(hash.pepper)?, hash.bcrypt.clone())));
         let Some((pepper, bcrypt)) = known else {
-            self.hash(password, keys.first_pepper()).await?;
+            self.hash_at(self.highest.load(Ordering::Relaxed), password, keys.first_pepper()).await?;
             return Ok(false);
         };
         let keyed = password.keyed(pepper);
-        let lower = cost_of(&bcrypt).map_or(0..0, |cost| cost..self.cost.0);
+        let cost = cost_of(&bcrypt).unwrap_or(self.cost.0);
+        let lower = cost..self.highest.fetch_max(cost, Ordering::Relaxed);
         let salt = entropy::bytes::<16>(&*self.entropy)?;
         let verified = self.run(move || {
             let is_right = bcrypt::verify(keyed.as_bytes(), &bcrypt)?;
             if !is_right {
-                // A hash from before the cost rose is done sooner than an unknown account's. One more of each cost
-                // from its own to the present one makes up the difference exactly: 2^c + 2^c + 2^(c+1) + … = 2^C.
+                // A hash of a lower cost is done sooner than an unknown account's. One more of each cost from its own to
+                // the highest makes up the difference exactly: 2^c + 2^c + 2^(c+1) + … = 2^C.
                 for cost in lower {
                     bcrypt::hash_with_salt(keyed.as_bytes(), cost, salt)?;
                 }
@@ -210,10 +231,9 @@ struct Place(Arc<AtomicUsize>);
 
 impl Place {
     fn take(waiting: Arc<AtomicUsize>, limits: HashingLimits) -> Result<Self, Error> {
-        let places = limits.threads.get() + limits.queue;
         let taken = waiting.fetch_add(1, Ordering::AcqRel);
         let place = Self(waiting);
-        if taken >= places { Err(Error::Busy { retry_after: RETRY_AFTER }) } else { Ok(place) }
+        if taken >= limits.places() { Err(Error::Busy { retry_after: RETRY_AFTER }) } else { Ok(place) }
     }
 }
 

@@ -19,6 +19,9 @@ pub const MAX_BYTES: usize = 1_024;
 /// first hundred characters is strong.
 const ESTIMATED_CHARACTERS: usize = 100;
 
+/// Words of an address that are looked for in a password; real ones have some five.
+const MAX_AVOIDED: usize = 16;
+
 const PASSWORD_LABEL: &[u8] = b"dimensionos/password/v1";
 
 /// What a new password has to be.
@@ -49,7 +52,13 @@ impl PasswordRule {
 
 /// A password as it was typed, in Unicode NFKC so that every keyboard's spelling of it is the same.
 #[derive(Clone)]
-pub struct Password(Zeroizing<String>);
+pub struct Password {
+    text: Zeroizing<String>,
+    /// Characters as they were typed: normalising may make eighteen of one.
+    typed: usize,
+    /// What a guesser who knows whose it is would try first.
+    avoided: Vec<Zeroizing<String>>,
+}
 
 impl Password {
     /// Takes a password of any strength; [`Registration`](crate::users::Registration) looks at that.
@@ -64,18 +73,29 @@ impl Password {
             return Err(Error::invalid("password", "longer than 1,024 bytes"));
         }
         let normalised = Zeroizing::new(text.nfkc().collect::<String>());
-        Ok(Self(normalised))
+        Ok(Self { text: normalised, typed: text.chars().count(), avoided: Vec::new() })
+    }
+
+    /// The same password of whoever has that address, as which it is weak, and so are its parts.
+    #[must_use]
+    pub fn of(mut self, address: &str) -> Self {
+        let parts = address.split(|c: char| !c.is_alphanumeric()).filter(|part| part.chars().count() > 2);
+        let local = address.rsplit_once('@').map(|(local, _)| local);
+        let words = std::iter::once(address.trim()).chain(local).chain(parts).take(MAX_AVOIDED);
+        self.avoided = words.map(|word| Zeroizing::new(word.to_lowercase())).collect();
+        self
     }
 
     /// Refuses what would be guessed.
     pub(crate) fn check_strength(&self, rule: PasswordRule) -> Result<(), Error> {
         let weak = |hint: String| Err(Error::WeakPassword { hint });
         let fewest = rule.min_characters;
-        if self.0.chars().count() < fewest {
+        if self.typed.min(self.text.chars().count()) < fewest {
             return weak(format!("use at least {fewest} characters; a few unrelated words will do"));
         }
-        let start = Zeroizing::new(self.0.chars().take(ESTIMATED_CHARACTERS).collect::<String>());
-        let estimate = zxcvbn::zxcvbn(&start, &["dimensionos"]);
+        let start = Zeroizing::new(self.text.chars().take(ESTIMATED_CHARACTERS).collect::<String>());
+        let avoided: Vec<&str> = self.avoided.iter().map(|word| word.as_str()).chain(["dimensionos"]).collect();
+        let estimate = zxcvbn::zxcvbn(&start, &avoided);
         if estimate.score() >= zxcvbn::Score::Three {
             return Ok(());
         }
@@ -90,7 +110,7 @@ impl Password {
     /// 43, while of the password itself it would drop the rest and stop at a NUL; and without the pepper a stolen hash
     /// cannot even be guessed at.
     pub(crate) fn keyed(&self, pepper: &Pepper) -> Zeroizing<String> {
-        let tag = Zeroizing::new(pepper.tag(PASSWORD_LABEL, self.0.as_bytes()));
+        let tag = Zeroizing::new(pepper.tag(PASSWORD_LABEL, self.text.as_bytes()));
         Zeroizing::new(STANDARD_NO_PAD.encode(tag.as_slice()))
     }
 }
@@ -135,7 +155,9 @@ mod tests {
 
     #[test]
     fn a_short_or_common_password_is_refused_with_a_hint() {
-        for text in ["short", "fourteen chars", "aaaaaaaaaaaaaaaaaaaa", "passwordpassword", "123456789012345678"] {
+        for text in
+            ["short", "fourteen chars", "aaaaaaaaaaaaaaaaaaaa", "passwordpassword", "123456789012345678", "\u{fdfa}"]
+        {
             match strength(text) {
                 Err(Error::WeakPassword { hint }) => assert!(!hint.is_empty()),
                 other => panic!("{text}: {other:?}"),
@@ -143,6 +165,17 @@ mod tests {
         }
         assert!(strength("violet harbour kestrel 41").is_ok());
         assert!(strength("дождь река камень утро").is_ok());
+    }
+
+    #[test]
+    fn an_address_and_what_it_is_made_of_are_weak_for_whoever_has_it() {
+        let address = "Jonathan.K.Whitfield@example.com";
+        for text in ["jonathan.k.whitfield@example.com", "jonathan.k.whitfield", "whitfieldjonathan1"] {
+            let password = Password::new(text).unwrap().of(address);
+            assert!(password.check_strength(PasswordRule::default()).is_err(), "{text}");
+        }
+        let password = Password::new("violet harbour kestrel 41").unwrap().of(address);
+        assert!(password.check_strength(PasswordRule::default()).is_ok());
     }
 
     #[test]

@@ -18,11 +18,10 @@ use crate::entropy::{self, Entropy, EntropyError};
 use crate::time::Timestamp;
 use crate::users::AnonymousId;
 
-/// How long a challenge is good: a slow telephone works at the hardest for a minute or two.
-const LIFETIME: Duration = Duration::from_secs(300);
-/// Bits that the demand may have risen since a challenge was made: whoever worked on it is not sent back for that, and
-/// whoever kept easy ones for an attack gains a factor of four.
-const RISE_ALLOWED: u8 = 2;
+/// How long a challenge is good, at the difficulty it was made with: a slow telephone works at the hardest for half a
+/// minute. Whoever collects easy ones before an attack has two minutes of them, in which the server checks some thousand
+/// passwords at most.
+const LIFETIME: Duration = Duration::from_secs(120);
 /// Characters a solution may have.
 const MAX_SOLUTION_BYTES: usize = 64;
 
@@ -48,6 +47,20 @@ impl Guess {
             Self::Recover => 3,
             Self::PasswordCheck => 4,
         }
+    }
+}
+
+/// What a proof is good for.
+#[derive(Clone, Copy)]
+pub(crate) struct Purpose<'a> {
+    pub(crate) guess: Guess,
+    pub(crate) tag: AnonymousId,
+    pub(crate) pepper: &'a Pepper,
+}
+
+impl Purpose<'_> {
+    fn message(&self, signed: &[u8]) -> Vec<u8> {
+        [&[self.guess.number()], self.tag.as_bytes().as_slice(), signed].concat()
     }
 }
 
@@ -144,12 +157,16 @@ impl Issued {
 /// Makes challenges, and takes each proof once.
 #[derive(Debug, Default)]
 pub(crate) struct Proofs {
-    spent: Mutex<Spent>,
+    used: Mutex<Used>,
 }
+
+/// A proof that was taken.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spent([u8; 16]);
 
 /// The nonces used in this stretch of a lifetime and the one before it: every older challenge has run out.
 #[derive(Debug, Default)]
-struct Spent {
+struct Used {
     began_at: Timestamp,
     before: HashSet<[u8; 16]>,
     now: HashSet<[u8; 16]>,
@@ -157,8 +174,7 @@ struct Spent {
 
 impl Proofs {
     pub(crate) fn challenge(
-        pepper: &Pepper,
-        purpose: (Guess, AnonymousId),
+        purpose: Purpose<'_>,
         difficulty: u8,
         now: Timestamp,
         entropy: &dyn Entropy,
@@ -168,42 +184,39 @@ impl Proofs {
         bytes.extend([VERSION, difficulty]);
         bytes.extend(expires_at.as_millis().to_be_bytes());
         bytes.extend(entropy::bytes::<16>(entropy)?);
-        let mac = pepper.tag(LABEL, &message(purpose, &bytes));
+        let mac = purpose.pepper.tag(LABEL, &purpose.message(&bytes));
         bytes.extend(mac);
         Ok(Challenge { text: URL_SAFE_NO_PAD.encode(bytes), difficulty, expires_at })
     }
 
-    /// Whether the proof is of that purpose, hard enough, in time and new; from now on it is spent.
-    pub(crate) fn redeem(
-        &self,
-        proof: &Proof,
-        pepper: &Pepper,
-        purpose: (Guess, AnonymousId),
-        demanded: u8,
-        now: Timestamp,
-    ) -> bool {
-        let Some(issued) = Issued::read(&proof.challenge) else { return false };
+    /// Takes a proof that is of that purpose, in time and new; from now on it is spent. It is good at the difficulty it
+    /// was asked for with, also where more is asked for by now: whoever does the work is not sent back.
+    pub(crate) fn redeem(&self, proof: &Proof, purpose: Purpose<'_>, now: Timestamp) -> Option<Spent> {
+        let issued = Issued::read(&proof.challenge)?;
         let digest = Sha256::new().chain_update(&proof.challenge).chain_update(".").chain_update(&proof.solution);
-        issued.expires_at() > now
-            && issued.difficulty().saturating_add(RISE_ALLOWED) >= demanded
+        let is_good = issued.expires_at() > now
             && zero_bits(&digest.finalize().into()) >= u32::from(issued.difficulty())
-            && pepper.verify(LABEL, &message(purpose, &issued.signed), &issued.mac)
-            && self.spend(issued.nonce(), now)
+            && purpose.pepper.verify(LABEL, &purpose.message(&issued.signed), &issued.mac)
+            && self.spend(issued.nonce(), now);
+        is_good.then(|| Spent(issued.nonce()))
+    }
+
+    /// Makes a proof good again that was taken for a call that was not answered.
+    pub(crate) fn give_back(&self, Spent(nonce): Spent) {
+        let mut used = self.used.lock();
+        used.before.remove(&nonce);
+        used.now.remove(&nonce);
     }
 
     fn spend(&self, nonce: [u8; 16], now: Timestamp) -> bool {
-        let mut spent = self.spent.lock();
-        if now.since(spent.began_at) >= LIFETIME || now < spent.began_at {
-            spent.before = std::mem::take(&mut spent.now);
-            spent.began_at = now;
+        let mut used = self.used.lock();
+        // Also after a clock was set back by that much: no challenge lasts longer.
+        if now.since(used.began_at).max(used.began_at.since(now)) >= LIFETIME {
+            used.before = std::mem::take(&mut used.now);
+            used.began_at = now;
         }
-        !spent.before.contains(&nonce) && spent.now.insert(nonce)
+        !used.before.contains(&nonce) && used.now.insert(nonce)
     }
-}
-
-fn message(purpose: (Guess, AnonymousId), signed: &[u8]) -> Vec<u8> {
-    let (guess, tag) = purpose;
-    [&[guess.number()], tag.as_bytes().as_slice(), signed].concat()
 }
 
 fn zero_bits(digest: &[u8; 32]) -> u32 {
@@ -221,16 +234,16 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
     const PURPOSE: (Guess, AnonymousId) = (Guess::SignIn, AnonymousId::from_bytes([1; 32]));
 
-    fn pepper() -> Pepper {
-        Pepper::from_bytes([7; 32])
+    fn with<T>((guess, tag): (Guess, AnonymousId), act: impl FnOnce(Purpose<'_>) -> T) -> T {
+        act(Purpose { guess, tag, pepper: &Pepper::from_bytes([7; 32]) })
     }
 
     fn challenge(difficulty: u8) -> Challenge {
-        Proofs::challenge(&pepper(), PURPOSE, difficulty, NOW, &OsEntropy).unwrap()
+        with(PURPOSE, |purpose| Proofs::challenge(purpose, difficulty, NOW, &OsEntropy).unwrap())
     }
 
-    fn redeem(proofs: &Proofs, proof: &Proof, purpose: (Guess, AnonymousId), demanded: u8, now: Timestamp) -> bool {
-        proofs.redeem(proof, &pepper(), purpose, demanded, now)
+    fn redeem(proofs: &Proofs, proof: &Proof, purpose: (Guess, AnonymousId), now: Timestamp) -> bool {
+        with(purpose, |purpose| proofs.redeem(proof, purpose, now)).is_some()
     }
 
     #[test]
@@ -239,22 +252,29 @@ mod tests {
         let proof = challenge(8).solve();
         let other_account = (Guess::SignIn, AnonymousId::from_bytes([2; 32]));
         let other_operation = (Guess::Recover, PURPOSE.1);
-        assert!(!redeem(&proofs, &proof, other_account, 8, NOW));
-        assert!(!redeem(&proofs, &proof, other_operation, 8, NOW));
-        assert!(!redeem(&proofs, &proof, PURPOSE, 8, NOW.after(LIFETIME)));
-        assert!(!redeem(&proofs, &proof, PURPOSE, 8 + RISE_ALLOWED + 1, NOW));
-        assert!(redeem(&proofs, &proof, PURPOSE, 8 + RISE_ALLOWED, NOW));
-        assert!(!redeem(&proofs, &proof, PURPOSE, 8, NOW));
+        assert!(!redeem(&proofs, &proof, other_account, NOW));
+        assert!(!redeem(&proofs, &proof, other_operation, NOW));
+        assert!(!redeem(&proofs, &proof, PURPOSE, NOW.after(LIFETIME)));
+        assert!(redeem(&proofs, &proof, PURPOSE, NOW));
+        assert!(!redeem(&proofs, &proof, PURPOSE, NOW));
     }
 
     #[test]
     fn a_spent_proof_stays_spent_until_it_has_run_out() {
         let proofs = Proofs::default();
-        let almost = NOW.after(LIFETIME).before(Duration::from_millis(1));
-        let (first, second) = (challenge(4).solve(), challenge(4).solve());
-        assert!(redeem(&proofs, &first, PURPOSE, 4, NOW));
-        assert!(redeem(&proofs, &second, PURPOSE, 4, almost));
-        assert!(!redeem(&proofs, &first, PURPOSE, 4, almost));
+        // Whenever others are spent meanwhile, and whatever the clocks of other threads say.
+        let step = Duration::from_secs(24);
+        let first = challenge(4).solve();
+        let at = |steps: u32| NOW.after(step * steps);
+        let other = |now| with(PURPOSE, |purpose| Proofs::challenge(purpose, 4, now, &OsEntropy).unwrap()).solve();
+        assert!(redeem(&proofs, &other(NOW.before(step * 4)), PURPOSE, NOW.before(step * 4)));
+        assert!(redeem(&proofs, &first, PURPOSE, NOW));
+        for steps in 1..5 {
+            assert!(redeem(&proofs, &other(at(steps)), PURPOSE, at(steps)));
+            let behind = at(steps).before(Duration::from_millis(1));
+            assert!(redeem(&proofs, &other(behind), PURPOSE, behind));
+            assert!(!redeem(&proofs, &first, PURPOSE, at(steps)), "{steps}");
+        }
     }
 
     #[test]
@@ -266,12 +286,12 @@ mod tests {
             zero_bits(&digest) < 12
         });
         let wrong = Proof::new(challenge.text.clone(), wrong.unwrap()).unwrap();
-        assert!(!redeem(&proofs, &wrong, PURPOSE, 0, NOW));
+        assert!(!redeem(&proofs, &wrong, PURPOSE, NOW));
         // An easier one, made by changing the difficulty in the text.
         let mut bytes = URL_SAFE_NO_PAD.decode(&challenge.text).unwrap();
         bytes[1] = 0;
         let easier = Challenge { text: URL_SAFE_NO_PAD.encode(bytes), difficulty: 0, ..challenge };
-        assert!(!redeem(&proofs, &easier.solve(), PURPOSE, 0, NOW));
+        assert!(!redeem(&proofs, &easier.solve(), PURPOSE, NOW));
     }
 
     #[test]
@@ -287,7 +307,7 @@ mod tests {
         #[test]
         fn no_text_makes_it_panic(challenge in ".{0,200}", solution in ".{0,80}") {
             if let Ok(proof) = Proof::new(challenge, solution) {
-                prop_assert!(!redeem(&Proofs::default(), &proof, PURPOSE, 0, NOW));
+                prop_assert!(!redeem(&Proofs::default(), &proof, PURPOSE, NOW));
             }
         }
     }

@@ -59,6 +59,12 @@ impl FromStr for RecoveryCode {
     }
 }
 
+impl Drop for RecoveryCode {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
 impl fmt::Debug for RecoveryCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("RecoveryCode")

@@ -4,7 +4,6 @@
 //! out: whoever attaches a proof of work, harder the more failures there are, goes on at once.
 
 use std::fmt;
-use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +16,9 @@ use zeroize::Zeroizing;
 
 use crate::Error;
 use crate::auth::Pepper;
-use crate::auth::proof::{Guess, Proof, Proofs};
+use crate::auth::hashing::RETRY_AFTER;
+use crate::auth::proof::{Guess, Proof, Proofs, Purpose, Spent};
+use crate::auth::tally::{Rule, Tallies};
 use crate::entropy::{self, Entropy, EntropyError};
 use crate::time::Timestamp;
 use crate::users::AnonymousId;
@@ -61,23 +62,23 @@ impl Default for GuessLimits {
     }
 }
 
-/// Failures past the limit that are remembered: what waits for them to be forgiven waits two hours at most.
-const MAX_EXCESS: u32 = 256;
 /// Bits of the first proof past the limit: some hundredths of a second natively, half a second in a script.
 const LEAST_DIFFICULTY: u8 = 16;
-/// Bits of the hardest: half a second natively, some ten in a script. One more guess costs an attacker as much as the
-/// hash costs the server.
+/// Bits of the hardest: half a second of a core natively, some ten in a script. One more guess then costs whoever guesses
+/// by processor about what its hash costs the server.
 const MOST_DIFFICULTY: u8 = 22;
-/// Sources and accounts counted one by one; past it, new ones share a count. Each takes some 50 bytes.
-const MAX_COUNTED: usize = 200_000;
 
 const DAY: Duration = Duration::from_hours(24);
 
 #[derive(Debug)]
 pub(crate) struct Throttle {
     limits: GuessLimits,
+    /// Guesses of one source that are under way at once: half of what may wait for a hash, so that no source can keep all
+    /// others out.
+    at_once: usize,
     sources: Tallies<SourceDigest>,
     accounts: Tallies<AnonymousId>,
+    under_way: DashMap<SourceDigest, usize>,
     source_key: Mutex<Option<SourceKey>>,
     proofs: Proofs,
     entropy: Arc<dyn Entropy>,
@@ -98,46 +99,79 @@ impl fmt::Debug for SourceKey {
     }
 }
 
-/// A guess that is about to be checked. It counts as a failure when it is dropped, unless it is
-/// [forgiven](Self::forgive): whoever hangs up before the verdict has guessed all the same.
+/// Somebody who is about to guess.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Guesser<'a> {
+    pub(crate) guess: Guess,
+    pub(crate) source: Option<Source>,
+    pub(crate) tag: AnonymousId,
+    pub(crate) proof: Option<&'a Proof>,
+}
+
+/// A guess that is about to be checked. It counts as a failure when it is dropped, unless its verdict says otherwise:
+/// whoever hangs up before has guessed all the same.
 ///
 /// It counts only then, and not from its beginning, so that many who sign in at once do not keep each other out. What
-/// an attacker gains by guessing all at once is what fits into the queue for hashing.
+/// an attacker gains by guessing all at once is the few that one source may have under way.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Attempt<'a> {
     throttle: &'a Throttle,
     source: Option<SourceDigest>,
     account: Option<AnonymousId>,
+    /// The work that was done for it.
+    work: Option<Spent>,
+    is_forgiven: bool,
     now: Timestamp,
 }
 
 impl Attempt<'_> {
-    /// It was right, or was not checked at all: it does not count.
-    pub(crate) fn forgive(mut self) {
-        (self.source, self.account) = (None, None);
+    /// Passes on what a guess came to. Only a wrong one counts, and work is spent only on one that was checked.
+    pub(crate) fn judged<T>(mut self, outcome: Result<T, Error>) -> Result<T, Error> {
+        match &outcome {
+            Err(Error::InvalidCredentials | Error::IdentityUnavailable) => {}
+            Ok(_) => self.is_forgiven = true,
+            Err(_) => {
+                self.is_forgiven = true;
+                if let Some(work) = self.work {
+                    self.throttle.proofs.give_back(work);
+                }
+            }
+        }
+        outcome
     }
 }
 
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
-        let every = self.throttle.every();
-        let limits = self.throttle.limits;
+        let throttle = self.throttle;
         if let Some(source) = self.source {
-            self.throttle.sources.charge(source, limits.per_source, every, self.now);
+            throttle.leave(source);
         }
-        if let Some(account) = self.account {
-            self.throttle.accounts.charge(account, limits.per_account, every, self.now);
+        if self.is_forgiven {
+            return;
+        }
+        // A source past its own limit cannot charge an account with failures that it did no work for: else one source
+        // alone could make it hard for an account's holder.
+        let source_may =
+            self.source.is_none_or(|source| throttle.sources.excess(source, throttle.by_source(), self.now) == 0);
+        if let Some(source) = self.source {
+            throttle.sources.charge(source, throttle.by_source(), self.now);
+        }
+        if let Some(account) = self.account.filter(|_| source_may || self.work.is_some()) {
+            throttle.accounts.charge(account, throttle.by_account(), self.now);
         }
     }
 }
 
 impl Throttle {
-    pub(crate) fn new(limits: GuessLimits, entropy: Arc<dyn Entropy>) -> Self {
+    pub(crate) fn new(limits: GuessLimits, at_once: usize, entropy: Arc<dyn Entropy>) -> Self {
         Self {
             limits,
+            at_once,
             sources: Tallies::default(),
             accounts: Tallies::default(),
+            under_way: DashMap::new(),
             source_key: Mutex::default(),
             proofs: Proofs::default(),
             entropy,
@@ -147,33 +181,55 @@ impl Throttle {
     /// Lets a guess be checked, unless too many failed before it and no work is attached.
     ///
     /// # Errors
-    /// `RateLimited` with a challenge.
-    pub(crate) fn begin(
-        &self,
-        guess: Guess,
-        source: Option<Source>,
-        tag: AnonymousId,
-        proof: Option<&Proof>,
-        pepper: &Pepper,
-        now: Timestamp,
-    ) -> Result<Attempt<'_>, Error> {
+    /// `RateLimited` with a challenge; `Busy` where its source has too many under way.
+    pub(crate) fn begin(&self, guesser: Guesser<'_>, pepper: &Pepper, now: Timestamp) -> Result<Attempt<'_>, Error> {
+        let Guesser { guess, source, tag, proof } = guesser;
         let source = source.map(|source| self.digest(source, now)).transpose()?;
         // A registration says nothing about the account's password, and must not count against whoever has it.
         let account = (guess != Guess::Register).then_some(tag);
-        let by_source = source.map(|source| self.sources.excess(source, self.limits.per_source, self.every(), now));
-        let by_account = account.map(|tag| self.accounts.excess(tag, self.limits.per_account, self.every(), now));
+        let by_source = source.map(|source| self.sources.excess(source, self.by_source(), now));
+        let by_account = account.map(|tag| self.accounts.excess(tag, self.by_account(), now));
         let excess = by_source.max(by_account).unwrap_or(0);
-        let attempt = Attempt { throttle: self, source, account, now };
-        if excess == 0 {
-            return Ok(attempt);
-        }
         let difficulty = difficulty(excess);
-        if proof.is_some_and(|proof| self.proofs.redeem(proof, pepper, (guess, tag), difficulty, now)) {
-            return Ok(attempt);
+        let purpose = Purpose { guess, tag, pepper };
+        let mut work = None;
+        if excess > 0 {
+            work = proof.and_then(|proof| self.proofs.redeem(proof, purpose, now));
+            if work.is_none() {
+                let challenge = Box::new(Proofs::challenge(purpose, difficulty, now, &*self.entropy)?);
+                let retry_after = self.limits.forgiven_every.saturating_mul(excess);
+                return Err(Error::RateLimited { retry_after, challenge });
+            }
         }
-        attempt.forgive();
-        let challenge = Proofs::challenge(pepper, (guess, tag), difficulty, now, &*self.entropy)?;
-        Err(Error::RateLimited { retry_after: self.limits.forgiven_every * excess, challenge: Box::new(challenge) })
+        if let Err(busy) = source.map_or(Ok(()), |source| self.enter(source)) {
+            work.into_iter().for_each(|work| self.proofs.give_back(work));
+            return Err(busy);
+        }
+        Ok(Attempt { throttle: self, source, account, work, is_forgiven: false, now })
+    }
+
+    fn enter(&self, source: SourceDigest) -> Result<(), Error> {
+        let mut under_way = self.under_way.entry(source).or_insert(0);
+        if *under_way >= self.at_once {
+            return Err(Error::Busy { retry_after: RETRY_AFTER });
+        }
+        *under_way += 1;
+        Ok(())
+    }
+
+    fn leave(&self, source: SourceDigest) {
+        self.under_way.remove_if_mut(&source, |_, under_way| {
+            *under_way = under_way.saturating_sub(1);
+            *under_way == 0
+        });
+    }
+
+    fn by_source(&self) -> Rule {
+        Rule { limit: self.limits.per_source, every: self.every() }
+    }
+
+    fn by_account(&self) -> Rule {
+        Rule { limit: self.limits.per_account, every: self.every() }
     }
 
     /// After how many milliseconds one failure is forgiven.
@@ -221,51 +277,6 @@ fn difficulty(excess: u32) -> u8 {
     LEAST_DIFFICULTY.saturating_add(doublings).min(MOST_DIFFICULTY)
 }
 
-/// Counts that run off: of each key, when the last of its failures will be forgiven, in milliseconds.
-#[derive(Debug)]
-struct Tallies<K: Eq + Hash> {
-    // `None` is everybody who came when there was no more room.
-    clear_at: DashMap<Option<K>, i64>,
-}
-
-impl<K: Eq + Hash> Default for Tallies<K> {
-    fn default() -> Self {
-        Self { clear_at: DashMap::new() }
-    }
-}
-
-impl<K: Eq + Hash + Copy> Tallies<K> {
-    /// By how many failures one more would be past the limit.
-    fn excess(&self, key: K, limit: u32, every: i64, now: Timestamp) -> u32 {
-        let clear_at = self.clear_at.get(&self.slot(key)).map_or(0, |clear_at| *clear_at);
-        let owed = (clear_at - now.as_millis()).max(0);
-        let failures = owed.div_euclid(every) + i64::from(owed % every > 0) + 1;
-        u32::try_from(failures).unwrap_or(u32::MAX).saturating_sub(limit)
-    }
-
-    /// Counts a failure.
-    fn charge(&self, key: K, limit: u32, every: i64, now: Timestamp) {
-        let now = now.as_millis();
-        let mut clear_at = self.clear_at.entry(self.slot(key)).or_insert(now);
-        let owed = (*clear_at).max(now).saturating_add(every) - now;
-        let most = i64::from(limit.saturating_add(MAX_EXCESS)).saturating_mul(every);
-        *clear_at = now + owed.min(most);
-    }
-
-    fn slot(&self, key: K) -> Option<K> {
-        let has_room = self.clear_at.len() < MAX_COUNTED || self.clear_at.contains_key(&Some(key));
-        has_room.then_some(key)
-    }
-
-    fn tidy(&self, now: Timestamp) {
-        self.clear_at.retain(|_, clear_at| *clear_at > now.as_millis());
-    }
-
-    fn clear(&self) {
-        self.clear_at.clear();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -277,7 +288,7 @@ mod tests {
     const TAG: AnonymousId = AnonymousId::from_bytes([1; 32]);
 
     fn throttle() -> Throttle {
-        Throttle::new(GuessLimits::default(), Arc::new(OsEntropy))
+        Throttle::new(GuessLimits::default(), 33, Arc::new(OsEntropy))
     }
 
     fn source(number: u8) -> Source {
@@ -291,7 +302,8 @@ mod tests {
         proof: Option<&Proof>,
         now: Timestamp,
     ) -> Result<Attempt<'a>, (Duration, Box<Challenge>)> {
-        match throttle.begin(Guess::SignIn, Some(source), tag, proof, &Pepper::from_bytes([2; 32]), now) {
+        let guesser = Guesser { guess: Guess::SignIn, source: Some(source), tag, proof };
+        match throttle.begin(guesser, &Pepper::from_bytes([2; 32]), now) {
             Ok(attempt) => Ok(attempt),
             Err(Error::RateLimited { retry_after, challenge }) => Err((retry_after, challenge)),
             Err(other) => panic!("{other}"),
@@ -318,7 +330,7 @@ mod tests {
     fn a_right_guess_does_not_count_and_a_refused_one_neither() {
         let throttle = throttle();
         for _ in 0..1_000 {
-            guess(&throttle, source(1), TAG, None, NOW).unwrap().forgive();
+            guess(&throttle, source(1), TAG, None, NOW).unwrap().judged(Ok(())).unwrap();
         }
         for _ in 0..20 {
             let _ = guess(&throttle, source(1), TAG, None, NOW).unwrap();
@@ -332,12 +344,44 @@ mod tests {
     #[test]
     fn many_at_once_do_not_keep_each_other_out_and_each_wrong_one_counts_at_its_end() {
         let throttle = throttle();
-        let mut at_once: Vec<_> = (0..100).map(|_| guess(&throttle, source(1), TAG, None, NOW).unwrap()).collect();
-        at_once.drain(..81).for_each(Attempt::forgive);
-        assert!(guess(&throttle, source(1), TAG, None, NOW).map(Attempt::forgive).is_ok());
+        let mut at_once: Vec<_> = (0..33).map(|_| guess(&throttle, source(1), TAG, None, NOW).unwrap()).collect();
+        at_once.drain(..14).for_each(|right| right.judged(Ok(())).unwrap());
+        guess(&throttle, source(1), TAG, None, NOW).unwrap().judged(Ok(())).unwrap();
         drop(at_once);
         let _ = guess(&throttle, source(1), TAG, None, NOW).unwrap();
         assert!(guess(&throttle, source(1), TAG, None, NOW).is_err());
+        assert!(throttle.under_way.is_empty());
+    }
+
+    #[test]
+    fn one_source_leaves_room_for_others_and_cannot_charge_an_account_past_its_own_limit() {
+        let throttle = throttle();
+        let guesser = |source| Guesser { guess: Guess::SignIn, source: Some(source), tag: TAG, proof: None };
+        let begin = |from| throttle.begin(guesser(from), &Pepper::from_bytes([2; 32]), NOW);
+        for _ in 0..10 {
+            let at_once: Vec<_> = (0..33).map_while(|_| begin(source(1)).ok()).collect();
+            let one_more = begin(source(1));
+            assert!(matches!(one_more, Err(Error::Busy { .. } | Error::RateLimited { .. })));
+            let _ = begin(source(2)).unwrap().judged(Ok(()));
+            drop(at_once);
+        }
+        // Twenty of them counted against the account: its holder has thirty left.
+        assert_eq!(throttle.accounts.excess(TAG, Rule { limit: 0, every: 30_000 }, NOW), 21);
+    }
+
+    #[test]
+    fn work_is_not_lost_on_a_guess_that_was_not_checked() {
+        let throttle = throttle();
+        for _ in 0..20 {
+            let _ = guess(&throttle, source(1), TAG, None, NOW).unwrap();
+        }
+        let (_, challenge) = guess(&throttle, source(1), TAG, None, NOW).unwrap_err();
+        let proof = challenge.solve();
+        let busy = guess(&throttle, source(1), TAG, Some(&proof), NOW).unwrap();
+        assert!(busy.judged::<()>(Err(Error::Busy { retry_after: RETRY_AFTER })).is_err());
+        let wrong = guess(&throttle, source(1), TAG, Some(&proof), NOW).unwrap();
+        assert!(wrong.judged::<()>(Err(Error::InvalidCredentials)).is_err());
+        assert!(guess(&throttle, source(1), TAG, Some(&proof), NOW).is_err());
     }
 
     #[test]
@@ -353,13 +397,13 @@ mod tests {
                     assert!(challenge.difficulty >= hardest && challenge.difficulty <= MOST_DIFFICULTY);
                     hardest = challenge.difficulty;
                     // As if the work had been done.
-                    throttle.accounts.charge(TAG, 50, 30_000, NOW);
+                    throttle.accounts.charge(TAG, throttle.by_account(), NOW);
                 }
             }
         }
         assert_eq!(hardest, MOST_DIFFICULTY);
         let (retry_after, _) = guess(&throttle, source(9), TAG, None, NOW).unwrap_err();
-        assert_eq!(retry_after, Duration::from_secs(30) * (MAX_EXCESS + 1));
+        assert_eq!(retry_after, Duration::from_secs(30) * (crate::auth::tally::MAX_EXCESS + 1));
         let _ = guess(&throttle, source(9), TAG, None, NOW.after(retry_after)).unwrap();
     }
 
@@ -394,9 +438,9 @@ mod tests {
         assert_eq!(throttle.digest(source(1), NOW.start_of_day()).unwrap(), today);
         let _ = guess(&throttle, source(1), TAG, None, NOW).unwrap();
         throttle.tidy(NOW);
-        assert_eq!((throttle.sources.clear_at.len(), throttle.accounts.clear_at.len()), (1, 1));
+        assert_eq!((throttle.sources.len(), throttle.accounts.len()), (1, 1));
         throttle.tidy(NOW.after(Duration::from_secs(31)));
-        assert_eq!((throttle.sources.clear_at.len(), throttle.accounts.clear_at.len()), (0, 0));
+        assert_eq!((throttle.sources.len(), throttle.accounts.len()), (0, 0));
         assert_ne!(throttle.digest(source(1), NOW.after(DAY)).unwrap(), today);
     }
 }

@@ -423,7 +423,7 @@ mod tests {
     #[test]
     fn a_name_at_one_service_says_nothing_of_that_at_another() {
         let mint = mint(&[1]);
-        let (ada, bob) = (SubjectSeed::from_bytes([1; 32]), SubjectSeed::from_bytes([2; 32]));
+        let (ada, bob) = (SubjectSeed::from([1; 32]), SubjectSeed::from([2; 32]));
         let at = |service: &str, seed| mint.issue_for(&Audience::new(service), seed, NOW, &OsEntropy).unwrap();
         assert_eq!(at("billing", &ada).subject, at("billing", &ada).subject);
         assert_ne!(at("billing", &ada).subject, at("forum", &ada).subject);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::Error;
+use crate::context::Principal;
 use crate::id::{AccessKeyId, AccountId};
 use crate::monitoring::cell::{Cell, Pending};
 use crate::monitoring::metering::Metering;
@@ -15,6 +16,7 @@ use crate::monitoring::report::{Arrival, MAX_SOURCES_PER_AGENT, Receipt, Report,
 use crate::monitoring::rollup::{Bucket, Resolution, Rollup, UsageRow};
 use crate::store::{Access, Store, StoreError, Tx};
 use crate::time::Clock;
+use crate::users::{Account, Directory};
 
 /// How long what a process records itself may stay in memory alone.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
@@ -35,14 +37,13 @@ pub(crate) struct Ledger {
 enum Job {
     Report { agent: AccessKeyId, report: Report, reply: oneshot::Sender<Result<Receipt, Error>> },
     Flush { reply: oneshot::Sender<Result<(), Error>> },
-    Erase { account: AccountId, reply: oneshot::Sender<Result<(), Error>> },
+    Erase { erasure: Erasure, reply: oneshot::Sender<Result<(), Error>> },
 }
 
 impl Ledger {
     /// Starts the writer. It ends when the last handle is gone.
-    pub(crate) fn start(store: Arc<dyn Store>, metering: Arc<Metering>, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn start(writer: Writer) -> Self {
         let (jobs, waiting) = mpsc::channel(MAX_WAITING);
-        let writer = Writer { store, metering, clock };
         tokio::spawn(writer.run(waiting));
         Self { jobs }
     }
@@ -55,10 +56,11 @@ impl Ledger {
         answer.await.map_err(|_| STOPPED)?
     }
 
-    /// Erases an account. The writer does it itself, so that nothing of the account is written after it.
-    pub(crate) async fn erase(&self, account: AccountId) -> Result<(), Error> {
+    /// Erases the account of a signed-in caller. The writer does it itself, so that nothing of the account is written
+    /// after it.
+    pub(crate) async fn erase(&self, erasure: Erasure) -> Result<(), Error> {
         let (reply, answer) = oneshot::channel();
-        self.jobs.send(Job::Erase { account, reply }).await.map_err(|_| STOPPED)?;
+        self.jobs.send(Job::Erase { erasure, reply }).await.map_err(|_| STOPPED)?;
         answer.await.map_err(|_| STOPPED)?
     }
 
@@ -72,10 +74,27 @@ impl Ledger {
 
 const STOPPED: Error = Error::Internal { what: "the writer of usage has stopped" };
 
-struct Writer {
-    store: Arc<dyn Store>,
-    metering: Arc<Metering>,
-    clock: Arc<dyn Clock>,
+/// Who has asked for their account to be erased, and whether that still may be.
+pub(crate) struct Erasure {
+    pub(crate) principal: Principal,
+    pub(crate) permit: Permit,
+}
+
+/// Decides about an account as the writer finds it.
+type Permit = Box<dyn FnOnce(&Account) -> Result<(), Error> + Send>;
+
+impl std::fmt::Debug for Erasure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Erasure").field("principal", &self.principal).finish_non_exhaustive()
+    }
+}
+
+/// What the writer works on.
+pub(crate) struct Writer {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) metering: Arc<Metering>,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 /// A report on its way, and what is to be answered.
@@ -106,26 +125,38 @@ impl Writer {
                 match job {
                     Job::Report { agent, report, reply } => entries.push(Entry { agent, report, reply }),
                     Job::Flush { reply } => flush_replies.push(reply),
-                    Job::Erase { account, reply } => erasures.push((account, reply)),
+                    Job::Erase { erasure, reply } => erasures.push((erasure, reply)),
                 }
                 next = if entries.len() < MAX_GROUP { waiting.try_recv().ok() } else { None };
             }
             let pending =
                 if is_flush_due || !flush_replies.is_empty() { self.metering.take_pending() } else { Vec::new() };
             self.write(entries, pending, flush_replies).await;
-            for (account, reply) in erasures {
-                let _ = reply.send(self.erase(account).await);
+            for (erasure, reply) in erasures {
+                let account = erasure.principal.account;
+                let erased = self.erase(erasure).await;
+                self.directory.forget(account);
+                let _ = reply.send(erased);
             }
         }
         let pending = self.metering.take_pending();
         self.write(Vec::new(), pending, Vec::new()).await;
     }
 
-    async fn erase(&self, account: AccountId) -> Result<(), Error> {
+    async fn erase(&self, Erasure { principal, permit }: Erasure) -> Result<(), Error> {
         let mut tx = self.store.begin(Access::Write).await?;
-        tx.erase_account(account).await?;
+        // The password was checked before: it may have been changed, or the session ended, since.
+        let account = crate::auth::held(&mut *tx, &principal).await?;
+        permit(&account)?;
+        tx.erase_account(account.id).await?;
         tx.commit().await?;
-        self.metering.erase(account);
+        self.metering.erase(account.id);
+        if let Err(error) = self.store.scrub().await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "what was erased may still be in the storage's log"
+            );
+        }
         Ok(())
     }
 

@@ -88,14 +88,13 @@ impl Monitoring<'_> {
         period: UsagePeriod,
     ) -> Result<UsageSummary, Error> {
         let Self(inner) = self;
-        let (row, standing) = inner.account(account).await?;
-        allows(&context.caller, Action::SeeUsage, Target::Account(account, standing))?;
+        let entry = inner.admit(&context.caller, Action::SeeUsage, account).await?;
         let now = inner.clock.now();
         // What sources measured ahead of this clock is counted, but not into the next period.
         let end = now.after(MAX_SAMPLE_LEAD).min(period.end(now));
         let mut tx = inner.store.begin(Access::Read).await?;
         let buckets = tx.usage(account, period.resolution(), period.start(now), end).await?;
-        Ok(summarise(period, now, &buckets, &inner.tier(row.tier)))
+        Ok(summarise(period, now, &buckets, &inner.tier(entry.account.tier)))
     }
 
     /// What an account used of one resource, bucket by bucket, oldest first; buckets in which nobody measured are left
@@ -113,8 +112,7 @@ impl Monitoring<'_> {
         resolution: Resolution,
     ) -> Result<Vec<UsagePoint>, Error> {
         let Self(inner) = self;
-        let (_, standing) = inner.account(account).await?;
-        allows(&context.caller, Action::SeeUsage, Target::Account(account, standing))?;
+        inner.admit(&context.caller, Action::SeeUsage, account).await?;
         let (from, to) = (range.0, range.1.unwrap_or_else(|| inner.clock.now()));
         if from >= to {
             return Err(Error::invalid("to", "not after from"));
@@ -162,8 +160,7 @@ impl Monitoring<'_> {
 
     async fn cell(&self, context: &Context, account: AccountId, action: Action) -> Result<Arc<Cell>, Error> {
         let Self(inner) = self;
-        let (_, standing) = inner.account(account).await?;
-        allows(&context.caller, action, Target::Account(account, standing))?;
+        inner.admit(&context.caller, action, account).await?;
         inner.metering.cell(&*inner.store, account, inner.clock.now()).await
     }
 }

@@ -325,6 +325,16 @@ impl Sessions for MemoryTx {
         Ok(self.state().refreshes.rows.get(digest).cloned())
     }
 
+    async fn refreshes(&mut self, account: AccountId) -> Result<Vec<RefreshRecord>, StoreError> {
+        let state = self.state();
+        let is_own = |record: &&RefreshRecord| {
+            state.sessions.rows.get(&record.session).is_some_and(|session| session.account == account)
+        };
+        let mut records: Vec<RefreshRecord> = state.refreshes.rows.values().filter(is_own).cloned().collect();
+        records.sort_by_key(|record| record.expires_at);
+        Ok(records)
+    }
+
     async fn mark_refresh_used(&mut self, digest: &SecretDigest, at: Timestamp) -> Result<(), StoreError> {
         let state = self.state_mut()?;
         if let Some(record) = state.refreshes.rows.get(digest).cloned() {

@@ -61,6 +61,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// Whether the storage answers.
     async fn ping(&self) -> Result<(), StoreError>;
+
+    /// Removes what was deleted from wherever the storage keeps it beside the rows, such as a log of its own. Called
+    /// after an account was erased.
+    async fn scrub(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 /// One transaction: nothing of it is seen by others before [`commit`](Tx::commit), and nothing is kept where it is
@@ -121,6 +127,8 @@ pub trait Sessions {
     async fn insert_refresh(&mut self, record: &RefreshRecord) -> Result<(), StoreError>;
     /// A refresh token by its digest.
     async fn refresh(&mut self, digest: &SecretDigest) -> Result<Option<RefreshRecord>, StoreError>;
+    /// The refresh tokens of an account's sessions, in the order in which they run out.
+    async fn refreshes(&mut self, account: AccountId) -> Result<Vec<RefreshRecord>, StoreError>;
     /// Writes down the first use of a refresh token.
     async fn mark_refresh_used(&mut self, digest: &SecretDigest, at: Timestamp) -> Result<(), StoreError>;
 }

@@ -23,7 +23,7 @@ use crate::payment::ServiceStatus;
 use crate::secret::SecretDigest;
 use crate::store::{Access, Store, StoreError, Tx};
 use crate::time::Timestamp;
-use crate::users::{Account, AnonymousId, OperatorStatus, SubjectSeed, TermsAcceptance};
+use crate::users::{Account, AnonymousId, OperatorStatus, SealedSeed, TermsAcceptance};
 
 /// Makes one `#[tokio::test]` of every case. The argument is an async function that gives a fresh store together with
 /// whatever has to live as long, as `Option<(impl Store, impl Sized)>`; `None` skips the case.
@@ -196,7 +196,7 @@ pub async fn what_was_decided_and_accepted_is_kept_with_the_account(store: &dyn 
             note: "report 17 – ünïcode".parse().expect("a good note"),
         }),
         terms: Some(TermsAcceptance { version: "2026-11".parse().expect("a good name"), accepted_at: NOW }),
-        subject_seed: Some(SubjectSeed::from_bytes([0xfe; 32])),
+        subject_seed: Some(SealedSeed::from_bytes([0xfe; 32])),
         ..plain.clone()
     };
     put_account(store, &plain).await;
@@ -319,6 +319,8 @@ pub async fn an_ended_session_takes_its_refresh_tokens_along(store: &dyn Store) 
 
     let mut tx = read(store).await;
     assert_eq!(tx.sessions(id(1)).await.unwrap(), []);
+    assert_eq!(tx.refreshes(id(1)).await.unwrap(), []);
+    assert_eq!(tx.refreshes(id(2)).await.unwrap(), [refresh(3, &sessions[2])]);
     assert_eq!(tx.refresh(&digest(2)).await.unwrap(), None);
     assert_eq!(tx.session(sessions[2].id).await.unwrap(), Some(sessions[2].clone()));
     assert!(tx.refresh(&digest(3)).await.unwrap().is_some());

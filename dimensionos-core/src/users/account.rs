@@ -1,10 +1,8 @@
-use std::fmt;
-
 use crate::allocation::TierName;
-use crate::auth::KeyId;
+use crate::auth::{KeyId, Keys};
 use crate::id::AccountId;
 use crate::time::Timestamp;
-use crate::users::{AnonymousId, OperatorStatus, TermsAcceptance};
+use crate::users::{AnonymousId, Identity, OperatorStatus, SealedSeed, TermsAcceptance};
 
 /// What is kept of an account: no address, no name, nothing that leads to a person without the pepper.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,30 +26,20 @@ pub struct Account {
     /// The terms it accepted last.
     pub terms: Option<TermsAcceptance>,
     /// What its names at other services are made from; absent until the first is asked for.
-    pub subject_seed: Option<SubjectSeed>,
+    pub subject_seed: Option<SealedSeed>,
 }
 
-/// 256 random bits of an account, from which its name at each service is made: whoever has two of the names cannot tell
-/// that they are one account's.
-#[derive(Clone, PartialEq, Eq)]
-pub struct SubjectSeed([u8; 32]);
-
-impl SubjectSeed {
-    /// The seed of those bytes, as a store holds them.
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-
-    /// The bytes, for a store to hold.
-    #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-}
-
-impl fmt::Debug for SubjectSeed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SubjectSeed")
+impl Account {
+    /// Brings an account that has just proved who it is under the first pepper.
+    pub(crate) fn move_under(&mut self, identity: &Identity, keys: &Keys) {
+        let first = keys.first_pepper();
+        if self.pepper == first.id() {
+            return;
+        }
+        let before = keys.pepper(self.pepper);
+        let seed = self.subject_seed.zip(before).map(|(sealed, before)| sealed.open(before, self.id));
+        self.subject_seed = seed.map(|seed| SealedSeed::seal(&seed, first, self.id));
+        self.anonymous_id = identity.anonymous_id(first);
+        self.pepper = first.id();
     }
 }

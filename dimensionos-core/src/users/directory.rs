@@ -57,13 +57,10 @@ impl Directory {
         self.entries.remove(&id);
     }
 
-    /// Shows a change of an account from now on, while it is being committed: a suspension takes effect before the disk
-    /// has it. Whatever comes of the commit, what is in the storage shows again once the guard is dropped.
-    pub(crate) fn show(&self, entry: Entry) -> Shown<'_> {
-        let id = entry.account.id;
+    /// Shows a change of an account until it is forgotten, which the end of its commit does, whatever comes of it.
+    pub(crate) fn show(&self, entry: Entry) {
         self.changes.fetch_add(1, Ordering::AcqRel);
-        self.entries.insert(id, Arc::new(entry));
-        Shown { directory: self, id }
+        self.entries.insert(entry.account.id, Arc::new(entry));
     }
 
     fn keep(&self, id: AccountId, entry: &Arc<Entry>, changes_before: u64) {
@@ -76,20 +73,6 @@ impl Directory {
         if self.changes.load(Ordering::Acquire) == changes_before {
             slot.or_insert_with(|| Arc::clone(entry));
         }
-    }
-}
-
-/// A change that shows before its commit, until this is dropped.
-#[derive(Debug)]
-#[must_use]
-pub(crate) struct Shown<'a> {
-    directory: &'a Directory,
-    id: AccountId,
-}
-
-impl Drop for Shown<'_> {
-    fn drop(&mut self) {
-        self.directory.forget(self.id);
     }
 }
 
@@ -118,9 +101,9 @@ mod tests {
         let note = "report 17".parse().unwrap();
         let status = OperatorStatus { status: ServiceStatus::Suspended, since: account.created_at, note };
         let changed = Account { operator_status: Some(status), ..account.clone() };
-        let shown = directory.show(Entry { account: changed, sessions: Vec::new() });
+        directory.show(Entry { account: changed, sessions: Vec::new() });
         assert!(is_suspended().await);
-        drop(shown);
+        directory.forget(account.id);
         assert!(!is_suspended().await);
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::Error;
-use crate::auth::Session;
+use crate::auth::{RefreshRecord, Session};
 use crate::id::AccountId;
 use crate::monitoring::{Bucket, Counter, Level, Readings, Resolution, Rollup};
 use crate::payment::Standing;
@@ -13,23 +13,27 @@ use crate::store::Tx;
 use crate::time::Timestamp;
 use crate::users::Account;
 
+/// What stands for a digest of a secret.
+const NOT_SHOWN: &str = "kept, and not shown";
+
 /// Everything that is known of an account. Digests of secrets are said to be there and are not shown.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Export {
     format: &'static str,
     exported_at: String,
-    account: AccountData,
-    password: &'static str,
+    account: ExportedAccount,
+    password: Option<ExportedPassword>,
     recovery_codes_left: u64,
-    sessions: Vec<SessionData>,
-    readings: BTreeMap<&'static str, ReadingData>,
-    usage: UsageData,
+    sessions: Vec<ExportedSession>,
+    refresh_tokens: Vec<ExportedRefreshToken>,
+    readings: BTreeMap<&'static str, ExportedReading>,
+    usage: ExportedUsage,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct AccountData {
+struct ExportedAccount {
     id: String,
     anonymous_id: String,
     /// Which key the tag was made under.
@@ -41,13 +45,13 @@ struct AccountData {
     status: &'static str,
     status_reason: &'static str,
     status_since: String,
-    operator_status: Option<OperatorStatusData>,
-    terms: Option<TermsData>,
+    operator_status: Option<ExportedDecision>,
+    terms: Option<ExportedTerms>,
     has_names_at_services: bool,
 }
 
 #[derive(Debug, Serialize)]
-struct OperatorStatusData {
+struct ExportedDecision {
     status: &'static str,
     since: String,
     reason: String,
@@ -55,14 +59,14 @@ struct OperatorStatusData {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct TermsData {
+struct ExportedTerms {
     version: String,
     accepted_at: String,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct SessionData {
+struct ExportedSession {
     id: String,
     created_at: String,
     expires_at: String,
@@ -70,27 +74,44 @@ struct SessionData {
 }
 
 #[derive(Debug, Serialize)]
-struct ReadingData {
+#[serde(rename_all = "camelCase")]
+struct ExportedPassword {
+    bcrypt: &'static str,
+    /// Which key the hash was made under.
+    pepper_id: String,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ExportedRefreshToken {
+    digest: &'static str,
+    session: String,
+    expires_at: String,
+    used_at: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct ExportedReading {
     value: u64,
     at: String,
 }
 
 #[derive(Debug, Serialize)]
-struct UsageData {
-    minutes: Vec<BucketData>,
-    hours: Vec<BucketData>,
-    days: Vec<BucketData>,
+struct ExportedUsage {
+    minutes: Vec<ExportedBucket>,
+    hours: Vec<ExportedBucket>,
+    days: Vec<ExportedBucket>,
 }
 
 #[derive(Debug, Serialize)]
-struct BucketData {
+struct ExportedBucket {
     at: String,
     totals: BTreeMap<&'static str, u64>,
-    levels: BTreeMap<&'static str, LevelData>,
+    levels: BTreeMap<&'static str, ExportedLevel>,
 }
 
 #[derive(Debug, Serialize)]
-struct LevelData {
+struct ExportedLevel {
     average: Option<f64>,
     peak: u64,
     readings: u64,
@@ -104,17 +125,18 @@ impl Export {
         now: Timestamp,
     ) -> Result<Self, Error> {
         let account = tx.account(id).await?.ok_or(Error::no_account())?;
-        let has_password = tx.password(id).await?.is_some();
+        let password = tx.password(id).await?;
         let sessions = tx.sessions(id).await?;
         Ok(Self {
             format: "dimensionos-export/1",
             exported_at: now.to_string(),
-            account: AccountData::new(&account, standing),
-            password: if has_password { "a keyed bcrypt hash, not shown" } else { "none" },
+            account: ExportedAccount::new(&account, standing),
+            password: password.map(|hash| ExportedPassword { bcrypt: NOT_SHOWN, pepper_id: hash.pepper.to_string() }),
             recovery_codes_left: tx.recovery_code_count(id).await?,
-            sessions: sessions.iter().map(SessionData::from).collect(),
+            sessions: sessions.iter().map(ExportedSession::from).collect(),
+            refresh_tokens: tx.refreshes(id).await?.iter().map(ExportedRefreshToken::from).collect(),
             readings: readings(&tx.readings(id).await?),
-            usage: UsageData {
+            usage: ExportedUsage {
                 minutes: buckets(tx, id, Resolution::Minute).await?,
                 hours: buckets(tx, id, Resolution::Hour).await?,
                 days: buckets(tx, id, Resolution::Day).await?,
@@ -123,7 +145,7 @@ impl Export {
     }
 }
 
-impl AccountData {
+impl ExportedAccount {
     fn new(account: &Account, standing: Standing) -> Self {
         Self {
             id: account.id.to_string(),
@@ -136,12 +158,12 @@ impl AccountData {
             status: standing.status.name(),
             status_reason: standing.reason.name(),
             status_since: standing.since.to_string(),
-            operator_status: account.operator_status.as_ref().map(|decided| OperatorStatusData {
+            operator_status: account.operator_status.as_ref().map(|decided| ExportedDecision {
                 status: decided.status.name(),
                 since: decided.since.to_string(),
                 reason: decided.note.as_str().to_owned(),
             }),
-            terms: account.terms.as_ref().map(|accepted| TermsData {
+            terms: account.terms.as_ref().map(|accepted| ExportedTerms {
                 version: accepted.version.to_string(),
                 accepted_at: accepted.accepted_at.to_string(),
             }),
@@ -150,7 +172,7 @@ impl AccountData {
     }
 }
 
-impl From<&Session> for SessionData {
+impl From<&Session> for ExportedSession {
     fn from(session: &Session) -> Self {
         Self {
             id: session.id.to_string(),
@@ -161,23 +183,34 @@ impl From<&Session> for SessionData {
     }
 }
 
-fn readings(readings: &Readings) -> BTreeMap<&'static str, ReadingData> {
-    let known = Level::ALL.into_iter().filter_map(|level| Some((level.name(), readings.of(level)?)));
-    known.map(|(name, reading)| (name, ReadingData { value: reading.value, at: reading.at.to_string() })).collect()
+impl From<&RefreshRecord> for ExportedRefreshToken {
+    fn from(record: &RefreshRecord) -> Self {
+        Self {
+            digest: NOT_SHOWN,
+            session: record.session.to_string(),
+            expires_at: record.expires_at.to_string(),
+            used_at: record.used_at.map(|used_at| used_at.to_string()),
+        }
+    }
 }
 
-async fn buckets(tx: &mut dyn Tx, id: AccountId, resolution: Resolution) -> Result<Vec<BucketData>, Error> {
+fn readings(readings: &Readings) -> BTreeMap<&'static str, ExportedReading> {
+    let known = Level::ALL.into_iter().filter_map(|level| Some((level.name(), readings.of(level)?)));
+    known.map(|(name, reading)| (name, ExportedReading { value: reading.value, at: reading.at.to_string() })).collect()
+}
+
+async fn buckets(tx: &mut dyn Tx, id: AccountId, resolution: Resolution) -> Result<Vec<ExportedBucket>, Error> {
     let end = Timestamp::from_millis(i64::MAX);
     let rows = tx.usage(id, resolution, Timestamp::EPOCH, end).await?;
-    Ok(rows.iter().map(|(bucket, rollup)| BucketData::new(*bucket, rollup)).collect())
+    Ok(rows.iter().map(|(bucket, rollup)| ExportedBucket::new(*bucket, rollup)).collect())
 }
 
-impl BucketData {
+impl ExportedBucket {
     fn new(bucket: Bucket, rollup: &Rollup) -> Self {
         let totals = Counter::ALL.into_iter().filter_map(|counter| Some((counter.name(), rollup.total(counter)?)));
         let levels = Level::ALL.into_iter().map(|level| (level.name(), rollup.level(level)));
         let levels = levels.filter(|(_, level)| level.count > 0).map(|(name, level)| {
-            (name, LevelData { average: level.average(), peak: level.peak, readings: level.count })
+            (name, ExportedLevel { average: level.average(), peak: level.peak, readings: level.count })
         });
         Self { at: bucket.start().to_string(), totals: totals.collect(), levels: levels.collect() }
     }

@@ -6,12 +6,15 @@ mod export;
 pub mod identity;
 mod service;
 mod status;
+mod subject;
 mod terms;
 
-pub use account::{Account, SubjectSeed};
+pub use account::Account;
 pub(crate) use directory::{Directory, Entry};
 pub use export::Export;
 pub use identity::{AccountNumber, AnonymousId, EmailDigest, Identity};
 pub use service::{Registered, Registration, Users};
 pub use status::{OperatorStatus, StatusNote};
+pub use subject::SealedSeed;
+pub(crate) use subject::SubjectSeed;
 pub use terms::{Terms, TermsAcceptance, TermsName, TermsVersion};

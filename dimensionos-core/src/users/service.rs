@@ -1,14 +1,19 @@
+use std::sync::Arc;
+
 use crate::Error;
 use crate::allocation::TierName;
 use crate::auth::{Auth, Guess, NewTokens, Password, Proof, RecoveryCode, TokenPair, set_codes};
-use crate::context::{Caller, Context};
+use crate::context::Context;
 use crate::entropy::Entropy;
 use crate::id::AccountId;
-use crate::payment::{ServiceStatus, Standing};
+use crate::monitoring::ledger::Erasure;
+use crate::payment::{ServiceStatus, Standing, lifecycle};
 use crate::platform::Inner;
 use crate::policy::{Action, Target, allows};
 use crate::store::{Access, StoreError};
-use crate::users::{Account, AccountNumber, Entry, Export, Identity, OperatorStatus, StatusNote, TermsName};
+use crate::users::{
+    Account, AccountNumber, AnonymousId, Entry, Export, Identity, OperatorStatus, StatusNote, TermsName,
+};
 
 /// Registers accounts and answers for them.
 #[derive(Debug)]
@@ -57,26 +62,35 @@ impl Users<'_> {
     /// `Busy` where too many passwords are waiting to be hashed.
     pub async fn register(&self, context: &Context, registration: Registration) -> Result<Registered, Error> {
         let Self(inner) = self;
+        // Without an identity there is nothing to guess at, and one challenge is as good as another.
+        let tag = match &registration.identity {
+            Some(identity) => identity.anonymous_id(inner.secrets().keys.first_pepper()),
+            None => AnonymousId::from_bytes([0; 32]),
+        };
+        // Counts only where the identity turns out to be taken: whoever asks for many is looking for who has an account.
+        let auth = Auth(inner);
+        let attempt = auth.begin(context, Guess::Register, tag, registration.proof.as_ref())?;
+        attempt.judged(self.open_account(registration).await)
+    }
+
+    async fn open_account(&self, registration: Registration) -> Result<Registered, Error> {
+        let Self(inner) = self;
         let (identity, account_number) = identify(registration.identity, &*inner.entropy)?;
         let now = inner.clock.now();
         let terms = inner.terms.accept(registration.terms.as_ref(), now)?;
         let secrets = inner.secrets();
+        let first = secrets.keys.first_pepper();
+        let hash = inner.passwords.hash_strong(&registration.password, inner.password_rule, first).await?;
+        let recovery_codes = RecoveryCode::new_set(&*inner.entropy)?;
+        let id = AccountId::random(&*inner.entropy)?;
+        let mut tx = inner.store.begin(Access::Write).await?;
+        // Of this moment, not of before the hash: under keys that have been replaced meanwhile, the same identity could
+        // be given twice.
+        let secrets = inner.secrets();
         let pepper = secrets.keys.first_pepper();
-        let anonymous_id = identity.anonymous_id(pepper);
-        // Counts only where the identity turns out to be taken: whoever asks for many is looking for who has an account.
-        let proof = registration.proof.as_ref();
-        let attempt = inner.throttle.begin(Guess::Register, context.source, anonymous_id, proof, pepper, now)?;
-        let hash = match inner.passwords.hash_strong(&registration.password, inner.password_rule, pepper).await {
-            Ok(hash) => hash,
-            Err(error) => {
-                attempt.forgive();
-                return Err(error);
-            }
-        };
-
         let account = Account {
-            id: AccountId::random(&*inner.entropy)?,
-            anonymous_id,
+            id,
+            anonymous_id: identity.anonymous_id(pepper),
             pepper: pepper.id(),
             tier: TierName::Free,
             created_at: now,
@@ -86,8 +100,6 @@ impl Users<'_> {
             terms: Some(terms),
             subject_seed: None,
         };
-        let recovery_codes = RecoveryCode::new_set(&*inner.entropy)?;
-        let mut tx = inner.store.begin(Access::Write).await?;
         // A tag under an older pepper is the same person; the newest tag is the database's unique column.
         if tx.account_by_tag(&secrets.keys.tags(&identity)).await?.is_some() {
             return Err(Error::IdentityUnavailable);
@@ -96,8 +108,7 @@ impl Users<'_> {
         tx.set_password(account.id, &hash).await?;
         set_codes(&mut *tx, account.id, &recovery_codes).await?;
         let tokens = NewTokens::open_session(inner, &mut *tx, &account).await?;
-        tx.commit().await.map_err(taken)?;
-        attempt.forgive();
+        inner.commit(tx, account.id).await.map_err(taken)?;
         Ok(Registered { account, tokens, account_number, recovery_codes })
     }
 
@@ -106,20 +117,26 @@ impl Users<'_> {
     /// # Errors
     /// `NotFound` where there is none, or the caller is another account.
     pub async fn account(&self, context: &Context, id: AccountId) -> Result<Account, Error> {
-        let entry = self.0.entry(id).await?;
-        self.0.allows(&context.caller, Action::SeeAccount, &entry.account)?;
+        let entry = self.0.admit(&context.caller, Action::SeeAccount, id).await?;
         Ok(entry.account.clone())
     }
 
-    /// Decides whether the caller may see the tag that an account is known by: its holder may.
+    /// An account, for an operator.
+    ///
+    /// # Errors
+    /// `Forbidden` for anybody but an operator or the program, also for their own account; `NotFound`.
+    pub async fn any_account(&self, context: &Context, id: AccountId) -> Result<Account, Error> {
+        allows(&context.caller, Action::SeeAccount, Target::Service)?;
+        self.account(context, id).await
+    }
+
+    /// The tag that an account is known by, for its holder.
     ///
     /// # Errors
     /// `Forbidden` for operators; otherwise as [`account`](Self::account).
-    pub fn may_see_tag(&self, context: &Context, account: &Account) -> Result<(), Error> {
-        match context.caller {
-            Caller::Account(_) => self.0.allows(&context.caller, Action::SeeAccount, account),
-            _ => self.0.allows(&context.caller, Action::SeeIdentity, account),
-        }
+    pub fn tag(&self, context: &Context, account: &Account) -> Result<AnonymousId, Error> {
+        self.0.allows(&context.caller, Action::SeeTag, account)?;
+        Ok(account.anonymous_id)
     }
 
     /// The signed-in account.
@@ -168,8 +185,7 @@ impl Users<'_> {
         };
         tx.update_account(&account).await?;
         let sessions = tx.sessions(id).await?;
-        let _shown = inner.directory.show(Entry { account: account.clone(), sessions });
-        tx.commit().await?;
+        inner.commit_shown(tx, Entry { account: account.clone(), sessions }).await?;
         Ok(account)
     }
 
@@ -180,15 +196,13 @@ impl Users<'_> {
     pub async fn accept_terms(&self, context: &Context, version: &TermsName) -> Result<Account, Error> {
         let Self(inner) = self;
         let principal = *context.account()?;
-        let entry = inner.entry(principal.account).await?;
-        inner.allows(&context.caller, Action::AcceptTerms, &entry.account)?;
-        let acceptance = inner.terms.accept(Some(version), inner.clock.now())?;
+        inner.admit(&context.caller, Action::AcceptTerms, principal.account).await?;
+        let accepted = inner.terms.accept(Some(version), inner.clock.now())?;
         let mut tx = inner.store.begin(Access::Write).await?;
-        let mut account = tx.account(principal.account).await?.ok_or(Error::no_account())?;
-        account.terms = Some(acceptance);
+        let mut account = Auth(inner).locked(&mut *tx, context, Action::AcceptTerms).await?;
+        account.terms = Some(inner.terms.later(account.terms.take(), accepted));
         tx.update_account(&account).await?;
-        tx.commit().await?;
-        inner.directory.forget(account.id);
+        inner.commit(tx, account.id).await?;
         Ok(account)
     }
 
@@ -202,9 +216,12 @@ impl Users<'_> {
         let auth = Auth(inner);
         let account = auth.recently_authenticated(context, Action::Erase).await?;
         auth.check_password(context, &account, password, proof).await?;
-        inner.ledger.erase(account.id).await?;
-        inner.directory.forget(account.id);
-        Ok(())
+        let (caller, terms, clock) = (context.caller.clone(), inner.terms.clone(), Arc::clone(&inner.clock));
+        let permit = Box::new(move |account: &Account| {
+            let standing = lifecycle::standing(account, &terms, clock.now());
+            allows(&caller, Action::Erase, Target::Account(account.id, standing))
+        });
+        inner.ledger.erase(Erasure { principal: *context.account()?, permit }).await
     }
 
     /// Everything that is known of an account.
@@ -213,8 +230,8 @@ impl Users<'_> {
     /// `NotFound` for another's account, `Forbidden` for operators; those of the account's status.
     pub async fn export(&self, context: &Context, id: AccountId) -> Result<Export, Error> {
         let Self(inner) = self;
-        let entry = inner.entry(id).await?;
-        inner.allows(&context.caller, Action::Export, &entry.account)?;
+        let entry = inner.admit(&context.caller, Action::Export, id).await?;
+        let _turn = inner.exports.acquire().await.map_err(|_| Error::Internal { what: "exports have stopped" })?;
         // What is still in memory alone is known too.
         inner.ledger.flush().await?;
         let mut tx = inner.store.begin(Access::Read).await?;

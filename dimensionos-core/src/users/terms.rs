@@ -134,6 +134,14 @@ impl Terms {
         Ok(TermsAcceptance { version: self.0[place].name.clone(), accepted_at: now })
     }
 
+    /// Of two acceptances, the one of the later version.
+    pub(crate) fn later(&self, before: Option<TermsAcceptance>, accepted: TermsAcceptance) -> TermsAcceptance {
+        match before {
+            Some(before) if self.place(&before.version) > self.place(&accepted.version) => before,
+            _ => accepted,
+        }
+    }
+
     fn current_place(&self, now: Timestamp) -> usize {
         self.0.iter().rposition(|version| version.effective_at <= now).unwrap_or(0)
     }
@@ -169,6 +177,9 @@ mod tests {
         assert!(!terms.are_met_by(None, at(0)));
         // What is announced may be accepted before; what is over may not.
         assert!(terms.are_met_by(Some(&accepted("2", 150).unwrap()), at(200)));
+        let (first, second) = (accepted("1", 150).unwrap(), accepted("2", 150).unwrap());
+        assert_eq!(terms.later(Some(second.clone()), first.clone()), second);
+        assert_eq!(terms.later(Some(first), second.clone()), second);
         assert!(accepted("1", 200).is_err());
         assert!(accepted("3", 200).is_err());
     }

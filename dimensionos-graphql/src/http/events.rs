@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use async_graphql::ServerError;
+use async_graphql::parser::types::OperationType;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use dimensionos_core::Context;
@@ -20,8 +21,13 @@ const RECHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Streams an operation's results.
 pub(super) fn stream(app: &App, prepared: Prepared, context: &Context) -> Response {
-    let results = app.engine.stream(prepared, context.clone());
-    let results = while_allowed(app.clone(), results.boxed(), context.clone());
+    let is_live = prepared.kind == OperationType::Subscription;
+    let results = app.engine.stream(prepared, context.clone()).boxed();
+    if !is_live {
+        // What answers once was let in once: a suspended account may still export or sign out in this form too.
+        return respond(app, results, context);
+    }
+    let results = while_allowed(app.clone(), results, context.clone());
     respond(app, results, context)
 }
 

@@ -1,9 +1,9 @@
 //! Where a request comes from: for counting failed sign-ins, and for nothing else.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::Extension;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue};
 use dimensionos_core::auth::Source;
 
 /// The address at the other end of a connection. The server puts it on every request; a router that is mounted
@@ -25,11 +25,19 @@ const FORWARDED_FOR: &str = "x-forwarded-for";
 pub(super) fn of(peer: Option<Extension<Peer>>, headers: &HeaderMap, trusted_proxies: u8) -> Option<Source> {
     let forwarded = || {
         let place = usize::from(trusted_proxies).checked_sub(1)?;
-        let lists = headers.get_all(FORWARDED_FOR).iter().filter_map(|list| list.to_str().ok());
-        let told: Vec<&str> = lists.flat_map(|list| list.split(',')).map(str::trim).collect();
-        told.iter().rev().nth(place)?.parse::<IpAddr>().ok()
+        // One line that cannot be read makes all of them worthless: what remained would be the client's own.
+        let lists: Result<Vec<&str>, _> = headers.get_all(FORWARDED_FOR).iter().map(HeaderValue::to_str).collect();
+        let lists = lists.ok()?;
+        let told = lists.iter().flat_map(|list| list.split(',')).map(str::trim).filter(|told| !told.is_empty());
+        address(told.rev().nth(place)?)
     };
     forwarded().or(peer.map(|Extension(Peer(address))| address)).map(Source::new)
+}
+
+/// Some proxies add the port.
+fn address(told: &str) -> Option<IpAddr> {
+    let plain = told.trim_start_matches('[').trim_end_matches(']');
+    plain.parse().ok().or_else(|| told.parse::<SocketAddr>().ok().map(|address| address.ip()))
 }
 
 #[cfg(test)]
@@ -39,7 +47,7 @@ mod tests {
     fn source(lists: &[&str], trusted_proxies: u8) -> Option<Source> {
         let mut headers = HeaderMap::new();
         for list in lists {
-            headers.append(FORWARDED_FOR, list.parse().unwrap());
+            headers.append(FORWARDED_FOR, HeaderValue::from_bytes(list.as_bytes()).unwrap());
         }
         of(Some(Extension(Peer([127, 0, 0, 1].into()))), &headers, trusted_proxies)
     }
@@ -50,6 +58,11 @@ mod tests {
         assert_eq!(source(&["192.0.2.1"], 0), is([127, 0, 0, 1]));
         assert_eq!(source(&["198.51.100.7, 192.0.2.1"], 1), is([192, 0, 2, 1]));
         assert_eq!(source(&["198.51.100.7", "192.0.2.1, 203.0.113.5"], 2), is([192, 0, 2, 1]));
+        assert_eq!(source(&["192.0.2.1:4711"], 1), is([192, 0, 2, 1]));
+        let v6 = Some(Source::new("2001:db8::1".parse().unwrap()));
+        assert_eq!([source(&["[2001:db8::1]:80"], 1), source(&["[2001:db8::1]"], 1)], [v6, v6]);
+        assert_eq!(source(&["198.51.100.7", "\u{e9}, 192.0.2.1"], 1), is([127, 0, 0, 1]));
+        assert_eq!(source(&["198.51.100.7, 192.0.2.1,"], 1), is([192, 0, 2, 1]));
         // Fewer than there are proxies, or nonsense: the connection itself says who it is.
         assert_eq!(source(&["192.0.2.1"], 2), is([127, 0, 0, 1]));
         assert_eq!(source(&["nonsense"], 1), is([127, 0, 0, 1]));

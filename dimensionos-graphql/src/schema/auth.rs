@@ -23,6 +23,15 @@ pub enum IdentityInput {
 }
 
 impl IdentityInput {
+    /// The password of whoever this is. An address in clear is looked for in it, and then forgotten.
+    pub(crate) fn password(&self, text: &str) -> Result<Password, Error> {
+        let password = Password::new(text)?;
+        Ok(match self {
+            Self::Email(address) => password.of(address),
+            Self::EmailDigest(_) | Self::AccountNumber(_) => password,
+        })
+    }
+
     pub(crate) fn parse(&self) -> Result<Identity, Error> {
         match self {
             Self::Email(address) => Identity::email(address),
@@ -133,7 +142,10 @@ impl AuthMutation {
         let registered = async {
             let registration = Registration {
                 identity: input.identity.as_ref().map(IdentityInput::parse).transpose()?,
-                password: Password::new(&input.password)?,
+                password: match &input.identity {
+                    Some(identity) => identity.password(&input.password)?,
+                    None => Password::new(&input.password)?,
+                },
                 terms: input.terms_version.map(|version| version.parse()).transpose()?,
                 proof: ProofInput::parse_some(input.proof)?,
             };

@@ -90,7 +90,7 @@ impl CredentialsMutation {
             let recovery = Recovery {
                 identity: input.identity.parse()?,
                 code: input.recovery_code.parse()?,
-                new_password: Password::new(&input.new_password)?,
+                new_password: input.identity.password(&input.new_password)?,
                 proof: ProofInput::parse_some(input.proof)?,
             };
             asked.platform.auth().recover(&asked.context, recovery).await
