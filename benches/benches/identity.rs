@@ -40,7 +40,7 @@ fn identity(criterion: &mut Criterion) {
     group.finish();
 
     let mut group = criterion.benchmark_group("knowing who asks");
-    group.bench_function("a caller by access token: Ed25519, claims, epoch", |bencher| {
+    group.bench_function("a caller by an access token that was verified before: digest, session, epoch", |bencher| {
         bencher.iter(|| runtime.block_on(platform.auth().caller(black_box(&access))).expect("a caller"));
     });
     group.bench_function("an address, normalised and digested", |bencher| {

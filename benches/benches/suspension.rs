@@ -66,7 +66,7 @@ async fn operations(platform: &Platform, account: AccountId, token: &BearerToken
         from_call.push(last.saturating_duration_since(called).as_secs_f64() * 1e3);
         from_return.push(last.saturating_duration_since(returned).as_secs_f64() * 1e3);
     }
-    print("last operation after `set_status` was called (its commit included)", &from_call, "ms");
+    print("last operation after `set_status` was called", &from_call, "ms");
     print("last operation after `set_status` returned", &from_return, "ms");
 }
 

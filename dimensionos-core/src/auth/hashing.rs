@@ -191,7 +191,7 @@ struct Workers {
 }
 
 /// By how much these threads give way: as far as it goes. While they fill every core, the 99th percentile of a quick
-/// request stays below twice that of an idle server; at 10 it was more than three times. Alone on the cores they lose
+/// request is some two times that of an idle server; at 10 it was more than three times. Alone on the cores they lose
 /// nothing, and among services of one machine it is the services' shares that count, not this.
 #[cfg(target_os = "linux")]
 const NICENESS: i32 = 19;

@@ -155,9 +155,15 @@ mod tests {
 
     #[test]
     fn a_short_or_common_password_is_refused_with_a_hint() {
-        for text in
-            ["short", "fourteen chars", "aaaaaaaaaaaaaaaaaaaa", "passwordpassword", "123456789012345678", "\u{fdfa}", "DimensionOS1234"]
-        {
+        for text in [
+            "short",
+            "fourteen chars",
+            "aaaaaaaaaaaaaaaaaaaa",
+            "passwordpassword",
+            "123456789012345678",
+            "\u{fdfa}",
+            "DimensionOS1234",
+        ] {
             match strength(text) {
                 Err(Error::WeakPassword { hint }) => assert!(!hint.is_empty()),
                 other => panic!("{text}: {other:?}"),
