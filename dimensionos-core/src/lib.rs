@@ -47,6 +47,7 @@ mod entropy;
 mod error;
 pub mod id;
 pub mod monitoring;
+mod name;
 pub mod payment;
 mod platform;
 pub mod policy;

@@ -1,8 +1,7 @@
-use std::fmt;
 use std::str::FromStr;
 
-use crate::Error;
 use crate::id::AccessKeyId;
+use crate::name::plain_name;
 use crate::secret::{AccessKeyToken, SecretDigest};
 use crate::time::Timestamp;
 
@@ -49,43 +48,9 @@ impl FromStr for Role {
     }
 }
 
-/// What an operator calls a key: 1 to 64 letters, digits, dots, hyphens and underscores.
-///
-/// Narrow on purpose: it is stored and logged, and no address fits in it.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct KeyName(String);
-
-impl KeyName {
-    /// The name.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for KeyName {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        let is_allowed = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b'_');
-        if (1..=64).contains(&text.len()) && text.bytes().all(is_allowed) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(Error::invalid("name", "not 1 to 64 letters, digits, dots, hyphens or underscores"))
-        }
-    }
-}
-
-impl fmt::Display for KeyName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for KeyName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+plain_name! {
+    /// What an operator calls a key: 1 to 64 letters, digits, dots, hyphens and underscores.
+    KeyName, 64, "name"
 }
 
 /// What is kept of an agent's or operator's key.

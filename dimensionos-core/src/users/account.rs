@@ -30,14 +30,12 @@ pub struct Account {
 }
 
 impl Account {
-    /// Brings an account that has just proved who it is under the first pepper.
+    /// Brings an account that has just proved who it is under the first pepper. Keys that do not know its present one are
+    /// older than it, and move nothing.
     pub(crate) fn move_under(&mut self, identity: &Identity, keys: &Keys) {
         let first = keys.first_pepper();
-        if self.pepper == first.id() {
-            return;
-        }
-        let before = keys.pepper(self.pepper);
-        let seed = self.subject_seed.zip(before).map(|(sealed, before)| sealed.open(before, self.id));
+        let Some(before) = keys.pepper(self.pepper).filter(|before| before.id() != first.id()) else { return };
+        let seed = self.subject_seed.map(|sealed| sealed.open(before, self.id));
         self.subject_seed = seed.map(|seed| SealedSeed::seal(&seed, first, self.id));
         self.anonymous_id = identity.anonymous_id(first);
         self.pepper = first.id();

@@ -1,46 +1,12 @@
 //! Versions of the terms of service: which are in force, and which an account has accepted.
 
-use std::fmt;
-use std::str::FromStr;
-
 use crate::Error;
+use crate::name::plain_name;
 use crate::time::Timestamp;
 
-/// What a version of the terms is called: 1 to 32 letters, digits, dots, hyphens and underscores.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct TermsName(String);
-
-impl TermsName {
-    /// The name.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for TermsName {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        let is_allowed = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b'_');
-        if (1..=32).contains(&text.len()) && text.bytes().all(is_allowed) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(Error::invalid("termsVersion", "not 1 to 32 letters, digits, dots, hyphens or underscores"))
-        }
-    }
-}
-
-impl fmt::Display for TermsName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for TermsName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+plain_name! {
+    /// What a version of the terms is called: 1 to 32 letters, digits, dots, hyphens and underscores.
+    TermsName, 32, "termsVersion"
 }
 
 /// One version, and from when on it has to be accepted.

@@ -1,0 +1,134 @@
+//! The cases every [`Store`] has to pass: what the services rely on, said once for all storages.
+//!
+//! [`conformance_cases!`](crate::conformance_cases) makes a test of each case, with a fresh store for each.
+
+#![expect(missing_docs, reason = "the name of a case is its claim")]
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "these are tests, kept here because several crates run them"
+)]
+
+mod accounts;
+mod sessions;
+mod usage;
+
+use std::time::Duration;
+
+use crate::allocation::TierName;
+use crate::auth::{Pepper, RefreshRecord, Session};
+use crate::id::{AccountId, SessionId};
+use crate::monitoring::{Bucket, Resolution, Rollup, Sample, UsageRow};
+use crate::secret::SecretDigest;
+use crate::store::{Access, Store, Tx};
+use crate::time::Timestamp;
+use crate::users::{Account, AnonymousId};
+
+pub use accounts::*;
+pub use sessions::*;
+pub use usage::*;
+
+/// Makes one `#[tokio::test]` of every case. The argument is an async function that gives a fresh store together with
+/// whatever has to live as long, as `Option<(impl Store, impl Sized)>`; `None` skips the case.
+#[macro_export]
+macro_rules! conformance_cases {
+    ($fresh:path) => {
+        $crate::conformance_cases!(@each $fresh:
+            nothing_is_kept_of_a_transaction_that_was_dropped,
+            a_tag_and_an_id_are_given_once,
+            an_account_is_found_by_any_of_its_tags_and_changes_whole,
+            what_was_decided_and_accepted_is_kept_with_the_account,
+            a_recovery_code_is_used_once_by_its_own_account,
+            an_erased_account_leaves_nothing_and_others_whole,
+            accounts_are_counted_by_pepper,
+            an_ended_session_takes_its_refresh_tokens_along,
+            what_ran_out_is_purged_and_nothing_else,
+            a_refresh_token_remembers_its_first_use,
+            a_key_name_is_given_once_a_role,
+            a_tier_is_seeded_once,
+            usage_adds_up_and_keeps_what_nobody_measured_absent,
+            usage_is_read_by_range_and_account,
+            old_usage_is_purged_by_its_own_resolution,
+            a_sum_stops_at_the_largest_figure,
+            a_reading_gives_way_to_newer_ones_alone,
+            a_source_keeps_its_sequence,
+            writers_of_one_row_take_turns,
+            many_rows_are_written_at_once,
+        );
+    };
+    (@each $fresh:path: $($case:ident),+ $(,)?) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                if let Some((store, _guard)) = $fresh().await {
+                    $crate::testing::conformance::$case(&store).await;
+                }
+            }
+        )+
+    };
+}
+
+const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+
+fn id(number: u128) -> AccountId {
+    // Both halves in use: a store that cuts an id short is found out.
+    AccountId::from_bits(number << 100 | number)
+}
+
+fn account(number: u8) -> Account {
+    Account {
+        id: id(u128::from(number)),
+        anonymous_id: AnonymousId::from_bytes([number; 32]),
+        pepper: Pepper::from_bytes([9; 32]).id(),
+        tier: TierName::Free,
+        created_at: NOW,
+        trial_started_at: NOW,
+        epoch: u64::from(number),
+        operator_status: None,
+        terms: None,
+        subject_seed: None,
+    }
+}
+
+fn session(number: u128, account: AccountId) -> Session {
+    Session {
+        id: SessionId::from_bits(number),
+        account,
+        created_at: NOW,
+        expires_at: NOW.after(Duration::from_secs(60)),
+        authenticated_at: NOW,
+    }
+}
+
+fn digest(number: u8) -> SecretDigest {
+    SecretDigest::from_bytes([number; 32])
+}
+
+fn refresh(number: u8, session: &Session) -> RefreshRecord {
+    RefreshRecord { digest: digest(number), session: session.id, expires_at: session.expires_at, used_at: None }
+}
+
+fn row(account: AccountId, resolution: Resolution, at: Timestamp, sample: &Sample) -> UsageRow {
+    let mut rollup = Rollup::default();
+    rollup.add(sample);
+    UsageRow { account, resolution, bucket: Bucket::holding(at, resolution), rollup }
+}
+
+async fn write(store: &dyn Store) -> Box<dyn Tx> {
+    store.begin(Access::Write).await.expect("a writing transaction begins")
+}
+
+async fn read(store: &dyn Store) -> Box<dyn Tx> {
+    store.begin(Access::Read).await.expect("a reading transaction begins")
+}
+
+async fn commit(tx: Box<dyn Tx>) {
+    tx.commit().await.expect("the transaction commits");
+}
+
+async fn put_account(store: &dyn Store, account: &Account) {
+    let mut tx = write(store).await;
+    tx.insert_account(account).await.expect("the account is new");
+    commit(tx).await;
+}

@@ -1,0 +1,165 @@
+//! Tiers, usage, readings and sources.
+
+use std::time::Duration;
+
+use super::{NOW, commit, id, read, row, write};
+use crate::allocation::{Allocation, TierName};
+use crate::id::AccessKeyId;
+use crate::monitoring::{
+    Bucket, Counter, Level, MAX_AMOUNT, Reading, Readings, Resolution, Rollup, Sample, SourceName, SourceState,
+};
+use crate::store::{Store, StoreError};
+use crate::time::Timestamp;
+
+pub async fn a_tier_is_seeded_once(store: &dyn Store) {
+    let mut tx = write(store).await;
+    for tier in TierName::ALL {
+        tx.insert_allocation(&Allocation::initial(tier)).await.expect("the tier is new");
+    }
+    commit(tx).await;
+    let mut tx = read(store).await;
+    let mut tiers = tx.allocations().await.unwrap();
+    tiers.sort_by_key(|allocation| allocation.tier);
+    assert_eq!(tiers, TierName::ALL.map(Allocation::initial));
+    drop(tx);
+    let mut tx = write(store).await;
+    assert!(matches!(tx.insert_allocation(&Allocation::initial(TierName::Pro)).await, Err(StoreError::Conflict)));
+}
+
+pub async fn usage_adds_up_and_keeps_what_nobody_measured_absent(store: &dyn Store) {
+    let first = Sample::at(NOW).with_level(Level::RamBytes, 10).with_added(Counter::ApiCalls, 1);
+    let second = Sample::at(NOW).with_level(Level::RamBytes, 4).with_level(Level::FileCount, 0);
+    let third = Sample::at(NOW).with_added(Counter::ApiCalls, 2).with_added(Counter::BytesSent, 0);
+    let mut expected = Rollup::default();
+    for sample in [first, second, third] {
+        expected.add(&sample);
+        let mut tx = write(store).await;
+        tx.add_usage(&[row(id(1), Resolution::Minute, NOW, &sample)]).await.expect("usage is added");
+        commit(tx).await;
+    }
+    let mut tx = read(store).await;
+    let after = NOW.after(Duration::from_secs(60));
+    let rows = tx.usage(id(1), Resolution::Minute, Timestamp::EPOCH, after).await.unwrap();
+    assert_eq!(rows, [(Bucket::holding(NOW, Resolution::Minute), expected)]);
+    assert_eq!(rows[0].1.total(Counter::BytesReceived), None);
+    assert_eq!(rows[0].1.total(Counter::BytesSent), Some(0));
+}
+
+pub async fn usage_is_read_by_range_and_account(store: &dyn Store) {
+    let minute = Duration::from_secs(60);
+    let start = NOW.floor(3_600);
+    let mut rows = Vec::new();
+    for number in [1, 2] {
+        for step in 0..5 {
+            let at = start.after(minute * step);
+            let sample = Sample::at(at).with_added(Counter::ApiCalls, u64::from(step));
+            rows.push(row(id(number), Resolution::Minute, at, &sample));
+        }
+        rows.push(row(id(number), Resolution::Hour, start, &Sample::at(start).with_added(Counter::ApiCalls, 10)));
+    }
+    let mut tx = write(store).await;
+    tx.add_usage(&rows).await.expect("usage is added");
+    commit(tx).await;
+    let mut tx = read(store).await;
+    let found = tx.usage(id(1), Resolution::Minute, start.after(minute), start.after(minute * 3)).await.unwrap();
+    let counts: Vec<_> = found.iter().map(|(_, rollup)| rollup.total(Counter::ApiCalls).unwrap()).collect();
+    assert_eq!(counts, [1, 2]);
+    assert_eq!(tx.usage(id(1), Resolution::Hour, start, start.after(minute)).await.unwrap().len(), 1);
+    assert!(tx.usage(id(3), Resolution::Minute, start, start.after(minute)).await.unwrap().is_empty());
+    assert!(tx.usage(id(1), Resolution::Minute, start, start).await.unwrap().is_empty());
+}
+
+pub async fn old_usage_is_purged_by_its_own_resolution(store: &dyn Store) {
+    let sample = Sample::at(NOW).with_added(Counter::ApiCalls, 1);
+    let later = NOW.after(Duration::from_secs(60));
+    let rows = [
+        row(id(1), Resolution::Minute, NOW, &sample),
+        row(id(1), Resolution::Minute, later, &sample),
+        row(id(1), Resolution::Hour, NOW, &sample),
+    ];
+    let mut tx = write(store).await;
+    tx.add_usage(&rows).await.expect("usage is added");
+    let until = Bucket::holding(later, Resolution::Minute).start();
+    assert_eq!(tx.purge_usage(Resolution::Minute, until).await.unwrap(), 1);
+    commit(tx).await;
+    let mut tx = read(store).await;
+    let end = later.after(Duration::from_secs(3_600));
+    assert_eq!(tx.usage(id(1), Resolution::Minute, Timestamp::EPOCH, end).await.unwrap().len(), 1);
+    assert_eq!(tx.usage(id(1), Resolution::Hour, Timestamp::EPOCH, end).await.unwrap().len(), 1);
+}
+
+pub async fn a_sum_stops_at_the_largest_figure(store: &dyn Store) {
+    let sample = Sample::at(NOW).with_added(Counter::BytesSent, MAX_AMOUNT).with_level(Level::RamBytes, MAX_AMOUNT);
+    for _ in 0..3 {
+        let mut tx = write(store).await;
+        tx.add_usage(&[row(id(1), Resolution::Day, NOW, &sample)]).await.expect("usage is added");
+        commit(tx).await;
+    }
+    let mut tx = read(store).await;
+    let rows = tx.usage(id(1), Resolution::Day, Timestamp::EPOCH, NOW).await.unwrap();
+    assert_eq!(rows[0].1.total(Counter::BytesSent), Some(MAX_AMOUNT));
+    assert_eq!(rows[0].1.level(Level::RamBytes).peak, MAX_AMOUNT);
+    assert_eq!(rows[0].1.level(Level::RamBytes).count, 3);
+}
+
+pub async fn a_reading_gives_way_to_newer_ones_alone(store: &dyn Store) {
+    let at = |seconds| NOW.after(Duration::from_secs(seconds));
+    let readings = |sample: Sample| {
+        let mut readings = Readings::default();
+        readings.add(&sample);
+        readings
+    };
+    for sample in [
+        Sample::at(at(10)).with_level(Level::RamBytes, 1).with_level(Level::TableCount, 0),
+        Sample::at(at(5)).with_level(Level::RamBytes, 2),
+        Sample::at(at(20)).with_level(Level::StorageBytes, MAX_AMOUNT),
+    ] {
+        let mut tx = write(store).await;
+        tx.save_readings(&[(id(1), readings(sample)), (id(2), readings(sample))]).await.expect("readings are set");
+        commit(tx).await;
+    }
+    let mut tx = read(store).await;
+    let found = tx.readings(id(1)).await.unwrap();
+    assert_eq!(found.of(Level::RamBytes), Some(Reading { value: 1, at: at(10) }));
+    assert_eq!(found.of(Level::TableCount), Some(Reading { value: 0, at: at(10) }));
+    assert_eq!(found.of(Level::StorageBytes), Some(Reading { value: MAX_AMOUNT, at: at(20) }));
+    assert_eq!(found.of(Level::CpuMillicores), None);
+    assert_eq!(tx.readings(id(3)).await.unwrap(), Readings::default());
+}
+
+pub async fn a_source_keeps_its_sequence(store: &dyn Store) {
+    let agent = AccessKeyId::from_bits(1);
+    let names = ["", "web-1"].map(|name| name.parse::<SourceName>().expect("a good name"));
+    let states = ["7", "9 4-4 6-7"].map(|state| state.parse::<SourceState>().expect("a good state"));
+    let mut tx = write(store).await;
+    assert_eq!(tx.source(agent, &names[0]).await.unwrap(), None);
+    tx.save_source(agent, &names[0], &states[1]).await.expect("a source is added");
+    tx.save_source(agent, &names[0], &states[0]).await.expect("a source is changed");
+    tx.save_source(agent, &names[1], &states[1]).await.expect("a source is added");
+    commit(tx).await;
+    let mut tx = read(store).await;
+    assert_eq!(tx.source(agent, &names[0]).await.unwrap().as_ref(), Some(&states[0]));
+    assert_eq!(tx.source(agent, &names[1]).await.unwrap().as_ref(), Some(&states[1]));
+    assert_eq!(tx.source_count(agent).await.unwrap(), 2);
+    assert_eq!(tx.source_count(AccessKeyId::from_bits(2)).await.unwrap(), 0);
+}
+
+pub async fn many_rows_are_written_at_once(store: &dyn Store) {
+    // More than any database takes parameters for in one statement.
+    const ACCOUNTS: u128 = 4_000;
+    let sample = Sample::at(NOW).with_added(Counter::ApiCalls, 1).with_level(Level::RamBytes, 5);
+    let mut readings = Readings::default();
+    readings.add(&sample);
+    let rows: Vec<_> = (1..=ACCOUNTS).map(|number| row(id(number), Resolution::Minute, NOW, &sample)).collect();
+    let readings: Vec<_> = (1..=ACCOUNTS).map(|number| (id(number), readings)).collect();
+    let mut tx = write(store).await;
+    tx.add_usage(&rows).await.expect("usage is added");
+    tx.add_usage(&[]).await.expect("nothing is added");
+    tx.save_readings(&readings).await.expect("readings are set");
+    tx.save_readings(&[]).await.expect("nothing is set");
+    commit(tx).await;
+    let mut tx = read(store).await;
+    let found = tx.usage(id(ACCOUNTS), Resolution::Minute, Timestamp::EPOCH, NOW).await.unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(tx.readings(id(ACCOUNTS)).await.unwrap().of(Level::RamBytes).unwrap().value, 5);
+}
