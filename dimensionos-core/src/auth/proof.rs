@@ -1,7 +1,7 @@
 //! Proof of work: what a caller pays who is past the limit of failed attempts, instead of being locked out.
 //!
 //! The server signs a challenge for one operation on one account; the caller finds a text that, after the challenge and
-//! a dot, gives a SHA-256 with enough leading zero bits. A challenge is good for one use and five minutes.
+//! a dot, gives a SHA-256 with enough leading zero bits. A challenge is good for one use and two minutes.
 
 use std::collections::HashSet;
 use std::fmt;

@@ -88,6 +88,9 @@ struct Claims {
     jti: String,
     iat: i64,
     exp: i64,
+    /// Ours have none; one that has it is held to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    nbf: Option<i64>,
     epoch: u64,
 }
 
@@ -189,6 +192,7 @@ impl TokenMint {
             jti: random_name(entropy)?,
             iat: now.as_seconds(),
             exp: principal.expires_at.as_seconds(),
+            nbf: None,
             epoch: principal.epoch,
         };
         self.sign(&claims)
@@ -256,7 +260,7 @@ impl TokenMint {
         let signer = signer.ok_or(Refusal::Invalid)?;
         let decoded = jsonwebtoken::decode::<Claims>(token, &signer.decoding, &self.validation);
         let claims = decoded.map_err(|_| Refusal::Invalid)?.claims;
-        if claims.iat > now.after(MAX_CLOCK_SKEW).as_seconds() {
+        if claims.iat.max(claims.nbf.unwrap_or(claims.iat)) > now.after(MAX_CLOCK_SKEW).as_seconds() {
             return Err(Refusal::Invalid);
         }
         if claims.exp <= now.as_seconds() {
@@ -387,6 +391,7 @@ mod tests {
             with("aud", serde_json::Value::Null),
             with("iss", "another".into()),
             with("iat", too_new.into()),
+            with("nbf", too_new.into()),
             with("sub", "ses_00000000000000000000000001".into()),
             with("sub", "".into()),
         ] {
