@@ -162,7 +162,7 @@ settings! {
     allowed_origins "ALLOWED_ORIGINS" "Origins that browsers may call from, separated by commas [default: the server's own]",
     bcrypt_cost "BCRYPT_COST" "10 to 31 [default: 12]",
     min_password_length "MIN_PASSWORD_LENGTH" "Characters of a new password at least, 8 to 128 [default: 15]",
-    terms "TERMS" "Versions of the terms, VERSION@DATE each, separated by commas; each is required from its date [default: 1@1970-01-01]",
+    terms "TERMS" "Versions of the terms, VERSION@DATE each, separated by commas; each is required from its date. Left out, there is one, called 1",
     issuer "ISSUER" "Who makes tokens, their `iss` [default: dimensionos]",
     audience "AUDIENCE" "Whom tokens are for, their `aud` [default: dimensionos]",
     services "SERVICES" "Other services that accounts may ask tokens for, by the `aud` of each, separated by commas [default: none]",

@@ -1,5 +1,4 @@
 //! A sign-out holds from the moment it is answered, on every way in and at every stage of a request.
-#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 mod harness;
 
