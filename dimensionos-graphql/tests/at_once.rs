@@ -125,3 +125,20 @@ async fn a_session_renews_no_codes_once_the_password_has_changed() {
     let recovery = json!({ "i": { "identity": { "email": "ada@example.org" }, "recoveryCode": code, "newPassword": "violet harbour kestrel 41" } });
     client.data(recover, recovery).await;
 }
+
+#[tokio::test]
+async fn a_sign_out_on_a_socket_is_answered_before_the_socket_is_closed() {
+    let home = Home::new();
+    let server = home.serve();
+    let client = server.client();
+    for number in 0..12 {
+        let ada = client.register(&format!("ada{number}@example.org")).await;
+        let mut socket = Socket::of(&server, Some(&ada.access)).await;
+        // At another moment of the server's half second each time.
+        tokio::time::sleep(Duration::from_millis(number * 45)).await;
+        socket.start("1", "mutation { logout(everywhere: true) }").await;
+        let answer = socket.hear().await;
+        assert_eq!(answer["payload"]["data"]["logout"], true, "{answer}");
+        assert_eq!(socket.closed(PATIENCE).await, 4403);
+    }
+}

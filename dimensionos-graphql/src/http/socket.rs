@@ -1,7 +1,9 @@
 //! One WebSocket: any number of operations over `graphql-transport-ws`, for one caller.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
+use async_graphql::parser::types::OperationType;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -27,6 +29,9 @@ const INIT_PATIENCE: Duration = Duration::from_secs(10);
 const WRITE_PATIENCE: Duration = Duration::from_secs(10);
 /// How often it is asked whether the caller may still listen; the contract gives a second.
 const RECHECK_INTERVAL: Duration = Duration::from_millis(500);
+/// How long what was asked before may still be answered once the caller may no longer listen: a sign-out is told that it
+/// was done before its own socket is closed.
+const LAST_ANSWERS: Duration = Duration::from_millis(300);
 /// How often a quiet client is pinged.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 /// How long a client may be silent: three pings it did not answer.
@@ -74,6 +79,10 @@ struct Connection {
     /// Who listens, once `connection_init` has said so.
     caller: Option<Caller>,
     operations: StreamMap<String, BoxStream<'static, Event>>,
+    /// Those of the operations that answer once.
+    one_shots: HashSet<String>,
+    /// Why the socket is closed once they have answered, and when at the latest.
+    ending: Option<(Instant, Closing)>,
     heard_at: Instant,
 }
 
@@ -82,7 +91,16 @@ type End = Option<Closing>;
 
 impl Connection {
     fn new(app: App, socket: WebSocket, source: Option<Source>) -> Self {
-        Self { app, socket, source, caller: None, operations: StreamMap::new(), heard_at: Instant::now() }
+        Self {
+            app,
+            socket,
+            source,
+            caller: None,
+            operations: StreamMap::new(),
+            one_shots: HashSet::new(),
+            ending: None,
+            heard_at: Instant::now(),
+        }
     }
 
     async fn serve(&mut self) -> End {
@@ -94,6 +112,7 @@ impl Connection {
             let done = tokio::select! {
                 () = stopping.cancelled() => Err(Some(GOING_AWAY)),
                 () = tokio::time::sleep_until(init_deadline), if self.caller.is_none() => Err(Some(INIT_TIMEOUT)),
+                () = last_moment(self.ending), if self.ending.is_some() => self.end(),
                 _ = rechecks.tick() => self.recheck().await,
                 _ = pings.tick() => self.ping().await,
                 message = self.socket.recv() => self.receive(message).await,
@@ -123,7 +142,7 @@ impl Connection {
             ClientMessage::ConnectionInit { payload } => self.init(payload).await,
             ClientMessage::Subscribe { id, payload } => self.subscribe(id, payload).await,
             ClientMessage::Complete { id } => {
-                self.operations.remove(&id);
+                self.forget(&id);
                 Ok(())
             }
             ClientMessage::Ping { payload } => self.answer_ping(payload).await,
@@ -170,6 +189,9 @@ impl Connection {
 
     async fn subscribe(&mut self, id: String, operation: Operation) -> Result<(), End> {
         let Some(caller) = self.caller.clone() else { return Err(Some(UNAUTHORIZED)) };
+        if self.ending.is_some() {
+            return self.end();
+        }
         if self.operations.contains_key(&id) {
             return Err(Some(DUPLICATE_ID));
         }
@@ -178,7 +200,11 @@ impl Connection {
             return self.send(&ServerMessage::Error { id: &id, payload: answer.errors() }).await;
         }
         let context = self.app.engine.context(caller, self.source);
-        let answers = match self.app.engine.prepare(operation) {
+        let prepared = self.app.engine.prepare(operation);
+        if !prepared.as_ref().is_ok_and(|prepared| prepared.kind == OperationType::Subscription) {
+            self.one_shots.insert(id.clone());
+        }
+        let answers = match prepared {
             Ok(prepared) => self.app.engine.stream(prepared, context).boxed(),
             Err(error) => once(async { Answer::refused(error) }).boxed(),
         };
@@ -199,30 +225,48 @@ impl Connection {
                 self.app.metrics.answered(&answer);
                 if answer.is_request_error {
                     // An error ends its operation: nothing follows it, not even `complete`.
-                    self.operations.remove(id);
+                    self.forget(id);
                     return self.send(&ServerMessage::Error { id, payload: answer.errors() }).await;
                 }
                 self.send(&ServerMessage::Next { id, payload: &answer }).await
             }
             Event::Done => {
-                self.operations.remove(id);
-                self.send(&ServerMessage::Complete { id }).await
+                self.forget(id);
+                self.send(&ServerMessage::Complete { id }).await?;
+                if self.ending.is_some() && self.operations.is_empty() { self.end() } else { Ok(()) }
             }
         }
     }
 
+    fn forget(&mut self, id: &str) {
+        self.operations.remove(id);
+        self.one_shots.remove(id);
+    }
+
+    /// Ends every live operation, and the socket once what answers once has done so.
+    fn wind_up(&mut self, closing: Closing) -> Result<(), End> {
+        let live: Vec<String> = self.operations.keys().filter(|id| !self.one_shots.contains(*id)).cloned().collect();
+        live.iter().for_each(|id| self.forget(id));
+        let (at, _) = *self.ending.get_or_insert((Instant::now() + LAST_ANSWERS, closing));
+        if self.operations.is_empty() || at <= Instant::now() { self.end() } else { Ok(()) }
+    }
+
+    fn end(&self) -> Result<(), End> {
+        Err(self.ending.map(|(_, closing)| closing))
+    }
+
     async fn recheck(&mut self) -> Result<(), End> {
         let Some(caller) = &self.caller else { return Ok(()) };
-        match self.app.engine.platform().recheck_listener(caller).await {
-            Ok(()) => Ok(()),
-            Err(Error::TokenExpired) => Err(Some(TOKEN_EXPIRED)),
-            Err(Error::ServiceSuspended { .. }) => Err(Some(SUSPENDED)),
-            Err(Error::ServiceCancelled { .. }) => Err(Some(CANCELLED)),
-            Err(Error::TermsNotAccepted) => Err(Some(TERMS_NOT_ACCEPTED)),
-            // The storage is away for a moment; the next look decides.
-            Err(Error::Store(_)) => Ok(()),
-            Err(_) => Err(Some(TOKEN_INVALID)),
-        }
+        let closing = match self.app.engine.platform().recheck_listener(caller).await {
+            // The storage may be away for a moment; the next look decides.
+            Ok(()) | Err(Error::Store(_)) => return Ok(()),
+            Err(Error::TokenExpired) => TOKEN_EXPIRED,
+            Err(Error::ServiceSuspended { .. }) => SUSPENDED,
+            Err(Error::ServiceCancelled { .. }) => CANCELLED,
+            Err(Error::TermsNotAccepted) => TERMS_NOT_ACCEPTED,
+            Err(_) => TOKEN_INVALID,
+        };
+        self.wind_up(closing)
     }
 
     async fn ping(&mut self) -> Result<(), End> {
@@ -252,6 +296,12 @@ impl Connection {
                 let _ = timeout(Duration::from_secs(1), answer.fuse()).await;
             }
         }
+    }
+}
+
+async fn last_moment(ending: Option<(Instant, Closing)>) {
+    if let Some((at, _)) = ending {
+        tokio::time::sleep_until(at).await;
     }
 }
 
