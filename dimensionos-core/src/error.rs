@@ -1,8 +1,9 @@
 //! What can go wrong, as facts a caller can act on.
 
+use std::str::FromStr;
 use std::time::Duration;
 
-use crate::allocation::Decision;
+use crate::allocation::{Decision, UnknownName};
 use crate::auth::Challenge;
 use crate::entropy::EntropyError;
 use crate::payment::StatusReason;
@@ -146,6 +147,29 @@ pub enum Code {
 }
 
 impl Code {
+    const ALL: [Self; 20] = [
+        Self::Unauthenticated,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::InvalidInput,
+        Self::InvalidCredentials,
+        Self::TokenExpired,
+        Self::TokenInvalid,
+        Self::TokenReused,
+        Self::ReauthenticationRequired,
+        Self::WeakPassword,
+        Self::IdentityUnavailable,
+        Self::RateLimited,
+        Self::TermsNotAccepted,
+        Self::Busy,
+        Self::ServiceReadOnly,
+        Self::ServiceSuspended,
+        Self::ServiceCancelled,
+        Self::QuotaExceeded,
+        Self::Conflict,
+        Self::Internal,
+    ];
+
     /// The name, such as `NOT_FOUND`.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -171,6 +195,14 @@ impl Code {
             Self::Conflict => "CONFLICT",
             Self::Internal => "INTERNAL",
         }
+    }
+}
+
+impl FromStr for Code {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        Self::ALL.into_iter().find(|code| code.name() == text).ok_or(UnknownName)
     }
 }
 

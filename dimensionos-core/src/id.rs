@@ -91,6 +91,14 @@ id! {
     AccessKeyId, "key"
 }
 id! {
+    /// Names a hold on a quota: a reservation, or what a process may use without asking again.
+    HoldId, "hld"
+}
+id! {
+    /// Names a running process among those that share a database.
+    ReplicaId, "rep"
+}
+id! {
     /// Names one request, in its answer and in the log.
     RequestId, "req"
 }

@@ -58,6 +58,7 @@ pub mod store;
 pub mod testing;
 mod time;
 pub mod users;
+mod words;
 
 pub use context::{Caller, Context, Principal, Refusal};
 pub use entropy::{Entropy, EntropyError, OsEntropy};

@@ -1,5 +1,6 @@
 //! The handle everything is reached through.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -8,24 +9,31 @@ use parking_lot::RwLock;
 use tokio::sync::Semaphore;
 
 use crate::Error;
-use crate::allocation::{self, Allocation, Allocations, TierName};
+use crate::allocation::{self, Allocation, Allocations, Limits, Resource};
 use crate::auth::{
     Audience, Auth, GuessLimits, HashCost, HashingLimits, Issuer, Keys, PasswordRule, Passwords, Secrets, Throttle,
 };
 use crate::context::{Caller, Principal};
 use crate::entropy::{Entropy, OsEntropy};
-use crate::id::{AccessKeyId, AccountId};
-use crate::monitoring::ledger::{Ledger, Writer};
-use crate::monitoring::{Metering, Monitoring, Resolution};
+use crate::id::{AccessKeyId, AccountId, ReplicaId};
+use crate::monitoring::ledger::Ledger;
+use crate::monitoring::writer::Writer;
+use crate::monitoring::{Metering, Monitoring, Resolution, Retention};
 use crate::payment::{Standing, lifecycle};
 use crate::policy::{Action, Target, allows};
 use crate::secret::SecretDigest;
 use crate::store::{Access, Store, StoreError, Tx};
-use crate::time::{Clock, SystemClock};
+use crate::time::{Clock, SystemClock, Timestamp};
 use crate::users::{Account, Directory, Entry, Terms, Users};
 
 /// How often what has run out is removed.
 const UPKEEP_INTERVAL: Duration = Duration::from_hours(1);
+
+/// How often accounts that nobody uses are looked for.
+const EVICT_INTERVAL: Duration = Duration::from_secs(300);
+
+/// How long nobody has to use an account before it leaves memory: by then its windows are empty.
+const IDLE_TIME: Duration = Duration::from_secs(2 * 3_600);
 
 /// Exports made at once; others wait. Each reads up to 6,000 buckets and takes some megabytes.
 const EXPORTS: usize = 2;
@@ -53,9 +61,11 @@ pub(crate) struct Inner {
     /// Exports under way: each holds some megabytes.
     pub(crate) exports: Semaphore,
     pub(crate) key_holders: DashMap<SecretDigest, AccessKeyId>,
-    pub(crate) tiers: Arc<[Allocation]>,
     pub(crate) metering: Arc<Metering>,
     pub(crate) ledger: Ledger,
+    retention: Retention,
+    /// Tells this process from others on the same database.
+    replica: ReplicaId,
 }
 
 impl Inner {
@@ -120,10 +130,10 @@ impl Inner {
         Arc::clone(&self.secrets.read())
     }
 
-    pub(crate) fn tier(&self, tier: TierName) -> Allocation {
-        let known = self.tiers.iter().find(|allocation| allocation.tier == tier).cloned();
-        // `allocation::load` has put every tier there.
-        known.unwrap_or_else(|| Allocation::initial(tier))
+    /// What an account is allotted: its tier's figures, but for limits of its own.
+    pub(crate) fn allotted(&self, account: &Account) -> Allocation {
+        let limits = &self.metering.limits;
+        limits.tier(account.tier).with_overrides(&limits.overrides(account.id), self.clock.now())
     }
 }
 
@@ -143,6 +153,8 @@ impl Platform {
             issuer: Issuer::default(),
             audience: Audience::default(),
             services: Vec::new(),
+            soft_limits: Vec::new(),
+            retention: Retention::default(),
         }
     }
 
@@ -214,6 +226,16 @@ impl Platform {
         }
     }
 
+    /// Ends what this process does by itself, as far as it can be told to: makes durable everything that was recorded, and
+    /// gives back what the process was granted of quotas, which would count as used for an hour otherwise. Call it before
+    /// the program ends.
+    ///
+    /// # Errors
+    /// Where the storage fails; then what was recorded is in memory alone.
+    pub async fn close(&self) -> Result<(), Error> {
+        self.inner.ledger.close().await
+    }
+
     /// Whether the storage answers.
     ///
     /// # Errors
@@ -238,6 +260,8 @@ pub struct PlatformBuilder {
     issuer: Issuer,
     audience: Audience,
     services: Vec<Audience>,
+    soft_limits: Vec<Resource>,
+    retention: Retention,
 }
 
 impl PlatformBuilder {
@@ -305,6 +329,20 @@ impl PlatformBuilder {
         self
     }
 
+    /// Resources whose limits may be passed: more is allowed, and flagged. All others are refused past theirs.
+    #[must_use]
+    pub fn soft_limits(mut self, resources: Vec<Resource>) -> Self {
+        self.soft_limits = resources;
+        self
+    }
+
+    /// How long usage is kept; see [`Retention::default`] for what holds when left out.
+    #[must_use]
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.retention = retention;
+        self
+    }
+
     /// Who makes the tokens, and whom they are for.
     #[must_use]
     pub fn tokens(mut self, issuer: Issuer, audience: Audience) -> Self {
@@ -332,7 +370,8 @@ impl PlatformBuilder {
         }
         let secrets = secrets(keys, &self.issuer, &self.audience)?;
         let tiers = allocation::service::load(&*self.store).await?;
-        let metering = Arc::new(Metering::default());
+        let replica = ReplicaId::random(&*self.entropy)?;
+        let metering = Arc::new(Metering::new(Limits::new(tiers, self.soft_limits)));
         let passwords = Passwords::new(self.cost, self.hashing, Arc::clone(&self.entropy));
         let throttle = Throttle::new(self.guesses, self.hashing.places().div_ceil(2), Arc::clone(&self.entropy));
         let directory = Arc::new(Directory::default());
@@ -341,6 +380,9 @@ impl PlatformBuilder {
             metering: Arc::clone(&metering),
             directory: Arc::clone(&directory),
             clock: Arc::clone(&self.clock),
+            entropy: Arc::clone(&self.entropy),
+            leases: HashMap::new(),
+            is_closed: false,
         });
         let inner = Arc::new(Inner {
             store: self.store,
@@ -357,9 +399,10 @@ impl PlatformBuilder {
             directory,
             exports: Semaphore::new(EXPORTS),
             key_holders: DashMap::new(),
-            tiers,
             metering,
             ledger,
+            retention: self.retention,
+            replica,
         });
         tokio::spawn(upkeep(Arc::downgrade(&inner)));
         Ok(Platform { inner })
@@ -373,11 +416,18 @@ fn secrets(keys: Keys, issuer: &Issuer, audience: &Audience) -> Result<Secrets, 
 
 /// Removes what has run out, for as long as the platform is there.
 async fn upkeep(platform: Weak<Inner>) {
-    let mut ticks = tokio::time::interval(UPKEEP_INTERVAL);
+    let mut ticks = tokio::time::interval(EVICT_INTERVAL);
+    let mut purged: Option<Timestamp> = None;
     loop {
         ticks.tick().await;
         let Some(inner) = platform.upgrade() else { return };
         let now = inner.clock.now();
+        // The writer has stopped where this fails, and says so to everybody who asks it.
+        let _ = inner.ledger.evict(IDLE_TIME).await;
+        if purged.is_some_and(|purged| now.since(purged) < UPKEEP_INTERVAL && purged <= now) {
+            continue;
+        }
+        purged = Some(now);
         inner.throttle.tidy(now);
         inner.secrets().tokens.tidy(now);
         if let Err(error) = purge(&inner).await {
@@ -389,9 +439,13 @@ async fn upkeep(platform: Weak<Inner>) {
 async fn purge(inner: &Inner) -> Result<(), Error> {
     let now = inner.clock.now();
     let mut tx = inner.store.begin(Access::Write).await?;
-    tx.purge_sessions(now).await?;
-    for resolution in Resolution::ALL {
-        tx.purge_usage(resolution, now.before(resolution.retention())).await?;
+    // One of the processes on a database does it; another goes on where that one has stopped.
+    if tx.take_job("purge", inner.replica, now, now.after(UPKEEP_INTERVAL * 2)).await? {
+        tx.purge_sessions(now).await?;
+        tx.purge_quotas(now).await?;
+        for resolution in Resolution::ALL {
+            tx.purge_usage(resolution, now.before(inner.retention.of(resolution))).await?;
+        }
     }
     Ok(tx.commit().await?)
 }

@@ -18,6 +18,10 @@ pub enum Action {
     Meter,
     /// Ask whether an account may use more.
     AskQuota,
+    /// Use of an account's quotas, or set some of them aside.
+    Consume,
+    /// Set limits of an account's own.
+    SetLimits,
     /// See the tag an account is known by.
     SeeTag,
     /// See its sessions, and how many codes it has left.
@@ -50,12 +54,14 @@ pub enum Action {
 
 impl Action {
     /// Every action, for the table under test.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::SeeAccount,
         Self::SeeUsage,
         Self::WatchUsage,
         Self::Meter,
         Self::AskQuota,
+        Self::Consume,
+        Self::SetLimits,
         Self::SeeTag,
         Self::SeeIdentity,
         Self::Export,
@@ -96,13 +102,16 @@ pub fn allows(caller: &Caller, action: Action, target: Target) -> Result<(), Err
         Caller::Refused(Refusal::Expired) => Err(Error::TokenExpired),
         Caller::Refused(Refusal::Invalid) => Err(Error::TokenInvalid),
         Caller::Agent(_) => match action {
-            Action::ReportUsage => Ok(()),
+            Action::ReportUsage | Action::Consume => Ok(()),
             _ => Err(Error::Forbidden),
         },
         Caller::Operator(_) => match action {
-            Action::CreateAgent | Action::SeeAccount | Action::SeeUsage | Action::SetStatus | Action::EndSessions => {
-                Ok(())
-            }
+            Action::CreateAgent
+            | Action::SeeAccount
+            | Action::SeeUsage
+            | Action::SetLimits
+            | Action::SetStatus
+            | Action::EndSessions => Ok(()),
             _ => Err(Error::Forbidden),
         },
         Caller::Account(principal) => match target {
@@ -172,6 +181,8 @@ const fn openness(action: Action) -> Option<Open> {
         Action::AcceptTerms | Action::ChangeCredentials | Action::VisitService => Open::WhileActive,
         Action::Erase | Action::Reauthenticate => Open::ActiveOrCancelled,
         Action::Meter
+        | Action::Consume
+        | Action::SetLimits
         | Action::ReportUsage
         | Action::CreateAgent
         | Action::CreateOperator

@@ -40,13 +40,16 @@ const WITH_THE_ACCOUNT: &str = "as long as the account";
 const UNTIL_LIFTED: &str = "until it is lifted";
 const UNTIL_USED: &str = "until it is used or replaced";
 const WITH_THE_SESSION: &str = "until the session ends, 30 days after its last use at most";
+const UNTIL_SETTLED: &str = "until it is used, released or expired, an hour or a day at most";
+const A_DAY: &str = "a day";
+const UNTIL_ITS_DATE: &str = "until its date";
 const WITH_THE_KEY: &str = "as long as the key";
 const WITH_THE_SERVICE: &str = "as long as the service";
-const ROLLED_UP: &str = "by the minute 48 hours, by the hour 90 days, by the day 3 years";
+const ROLLED_UP: &str = "by the minute 48 hours, by the hour 90 days, by the day 3 years, unless set otherwise";
 
 type Row = (&'static str, &'static str, DataClass, &'static str, &'static str);
 
-const ROWS: [Row; 51] = {
+const ROWS: [Row; 75] = {
     use DataClass::{Metric, Pseudonym, SecretDigest, Status, Technical};
     [
         ("accounts", "id", Pseudonym, "names the account; random", WITH_THE_ACCOUNT),
@@ -104,6 +107,30 @@ const ROWS: [Row; 51] = {
         ("usage_rollups", "resolution", Technical, "minute, hour or day", ROLLED_UP),
         ("usage_rollups", "bucket_start", Metric, "when it was used, to the minute", ROLLED_UP),
         ("usage_readings", "account_id", Pseudonym, "whose readings", WITH_THE_ACCOUNT),
+        ("quota_holds", "id", Technical, "names what is granted or reserved; random", UNTIL_SETTLED),
+        ("quota_holds", "account_id", Pseudonym, "of whose quota", UNTIL_SETTLED),
+        ("quota_holds", "resource", Technical, "of what", UNTIL_SETTLED),
+        ("quota_holds", "amount", Metric, "how much counts as used", UNTIL_SETTLED),
+        ("quota_holds", "expires_at", Technical, "when it counts no more", UNTIL_SETTLED),
+        ("quota_decisions", "key_digest", SecretDigest, "knows a repeated question again", A_DAY),
+        ("quota_decisions", "account_id", Pseudonym, "whose quota", A_DAY),
+        ("quota_decisions", "resource", Technical, "of what", A_DAY),
+        ("quota_decisions", "amount", Metric, "how much was asked for", A_DAY),
+        ("quota_decisions", "is_allowed", Status, "what was decided", A_DAY),
+        ("quota_decisions", "is_over", Status, "whether a soft limit was passed", A_DAY),
+        ("quota_decisions", "reason", Status, "why it was refused", A_DAY),
+        ("quota_decisions", "limit_amount", Technical, "by which limit", A_DAY),
+        ("quota_decisions", "used", Metric, "by how much use", A_DAY),
+        ("quota_decisions", "resets_at", Technical, "when some of it runs off", A_DAY),
+        ("quota_decisions", "expires_at", Technical, "when it is forgotten", A_DAY),
+        ("limit_overrides", "account_id", Pseudonym, "whose limit", UNTIL_ITS_DATE),
+        ("limit_overrides", "resource", Technical, "of what", UNTIL_ITS_DATE),
+        ("limit_overrides", "limit_amount", Status, "how much is granted", UNTIL_ITS_DATE),
+        ("limit_overrides", "until", Status, "when it ends", UNTIL_ITS_DATE),
+        ("job_leases", "job", Technical, "which job", WITH_THE_SERVICE),
+        ("job_leases", "holder", Technical, "which process does it; random", WITH_THE_SERVICE),
+        ("job_leases", "expires_at", Technical, "when another may", WITH_THE_SERVICE),
+        ("usage_readings", "newest_at", Metric, "when anything was measured last", WITH_THE_ACCOUNT),
         ("seaql_migrations", "version", Technical, "which step of the schema was applied", WITH_THE_SERVICE),
         ("seaql_migrations", "applied_at", Technical, "when", WITH_THE_SERVICE),
     ]

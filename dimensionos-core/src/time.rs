@@ -25,6 +25,9 @@ impl Timestamp {
     /// The Unix epoch.
     pub const EPOCH: Self = Self(0);
 
+    /// The last instant there is.
+    pub(crate) const LAST: Self = Self(LAST_MILLIS);
+
     /// The instant that many milliseconds after the Unix epoch, held within 1970 to 9999.
     #[must_use]
     pub const fn from_millis(millis: i64) -> Self {
@@ -115,6 +118,28 @@ impl FromStr for Timestamp {
         let instant: jiff::Timestamp = text.parse().map_err(|_| InvalidTimestamp)?;
         let millis = instant.as_millisecond();
         if (0..=LAST_MILLIS).contains(&millis) { Ok(Self(millis)) } else { Err(InvalidTimestamp) }
+    }
+}
+
+/// A month in UTC, counted from January 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Month(u16);
+
+impl Month {
+    /// The month that holds an instant.
+    pub(crate) fn of(at: Timestamp) -> Self {
+        let date = jiff::tz::Offset::UTC.to_datetime(at.as_jiff());
+        let months = (i32::from(date.year()) - 1970) * 12 + i32::from(date.month()) - 1;
+        // The year 9999 is some 96,000 months on; by then the count has been wrong for 2,500 years.
+        Self(u16::try_from(months).unwrap_or(u16::MAX))
+    }
+
+    pub(crate) const fn from_number(number: u16) -> Self {
+        Self(number)
+    }
+
+    pub(crate) const fn number(self) -> u16 {
+        self.0
     }
 }
 

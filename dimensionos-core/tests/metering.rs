@@ -141,3 +141,80 @@ async fn a_watcher_gets_the_present_at_once_and_then_the_newest_of_each_interval
     // Nothing changes, so nothing comes.
     assert!(tokio::time::timeout(second * 5, watched.next()).await.is_err());
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_account_leaves_memory_and_comes_back_exactly() {
+    let (store, clock) = (Failing::default(), FixedClock::default());
+    let platform = open(&store, &clock).await;
+    let system = Context::system();
+    let (account, other) = (register(&platform).await, register(&platform).await);
+    let (monitoring, minute) = (platform.monitoring(), Duration::from_secs(60));
+    for step in 0..70 {
+        let sample = Sample::at(clock.now())
+            .with_added(Counter::ApiCalls, step)
+            .with_added(Counter::FileOperations, 1)
+            .with_added(Counter::BytesSent, 10)
+            .with_added(Counter::DatabaseQueries, 3);
+        let sample = if step == 30 { sample.with_level(Level::TableCount, 4) } else { sample };
+        let sample = if step > 60 { sample.with_level(Level::RamBytes, step) } else { sample };
+        monitoring.record_batch(&system, &[(account, sample), (other, Sample::at(clock.now()))]).await.unwrap();
+        clock.advance(Duration::from_millis(59_750));
+    }
+    let held = monitoring.meter(&system, other).await.unwrap();
+    assert_eq!(monitoring.evict_idle(Duration::ZERO).await.unwrap(), 0, "nobody is idle before two minutes");
+    clock.advance(minute * 3);
+    monitoring.flush().await.unwrap();
+    let before = monitoring.metrics(&system, account).await.unwrap();
+    assert_eq!(before.readings.of(Level::TableCount).map(|reading| reading.value), Some(4));
+    assert_eq!((before.bytes_sent, before.api_calls_per_hour > 1_000), (Some(700), true));
+    let used = async || platform.allocation().check(&system, account, Resource::ApiCalls, 1).await.unwrap();
+    let decision = used().await;
+    assert_eq!((monitoring.cells(), monitoring.evict_idle(Duration::ZERO).await.unwrap()), (2, 0), "above its limit");
+    // Below its limit by time alone, and then nothing keeps it.
+    clock.advance(minute * 54);
+    let (before, _) = (monitoring.metrics(&system, account).await.unwrap(), decision);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(monitoring.evict_idle(Duration::ZERO).await.unwrap(), 1);
+    assert_eq!(monitoring.cells(), 1, "the other is held by its meter");
+    assert_eq!(monitoring.metrics(&system, account).await.unwrap(), before);
+    let decision = used().await;
+    assert_eq!(decision.used, before.api_calls_per_hour);
+    drop(held);
+    assert_eq!((monitoring.evict_idle(Duration::ZERO).await.unwrap(), monitoring.cells()), (2, 0));
+}
+
+#[tokio::test]
+async fn a_batch_counts_for_all_that_are_there_and_says_that_one_is_not() {
+    let (store, clock) = (Failing::default(), FixedClock::default());
+    let platform = open(&store, &clock).await;
+    let system = Context::system();
+    let accounts = [register(&platform).await, register(&platform).await];
+    let sample = Sample::at(clock.now()).with_added(Counter::ApiCalls, 1);
+    let mut batch: Vec<_> = (0..100).map(|place| (accounts[place % 2], sample)).collect();
+    batch.insert(7, (AccountId::NOBODY, sample));
+    assert_eq!(platform.monitoring().record_batch(&system, &batch).await.unwrap_err().code(), Code::NotFound);
+    let refused = platform.monitoring().record_batch(&Context::anonymous(), &batch).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+    platform.monitoring().flush().await.unwrap();
+    for account in accounts {
+        assert_eq!(total(&platform, account).await, Some(50));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_back_stops_no_window() {
+    let (store, clock) = (Failing::default(), FixedClock::default());
+    let platform = open(&store, &clock).await;
+    let account = register(&platform).await;
+    let meter = platform.monitoring().meter(&Context::system(), account).await.unwrap();
+    let call = |at| Sample::at(at).with_added(Counter::ApiCalls, 1);
+    meter.record(&call(clock.now()));
+    platform.monitoring().flush().await.unwrap();
+    let yesterday = clock.now().before(Duration::from_hours(24));
+    clock.set(yesterday);
+    // The writer looks at the clock twice a second.
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    meter.record(&call(clock.now()));
+    let metrics = platform.monitoring().metrics(&Context::system(), account).await.unwrap();
+    assert_eq!(metrics.api_calls_per_hour, 2);
+}

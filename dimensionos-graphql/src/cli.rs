@@ -171,7 +171,9 @@ async fn open_platform(settings: &Settings, database: Database) -> Result<Platfo
     let builder = Platform::builder(database).keys(keys).hash_cost(settings.bcrypt_cost);
     let builder = builder.passwords(settings.password_rule).terms(settings.terms.clone());
     let builder = builder.tokens(settings.issuer.clone(), settings.audience.clone());
-    Ok(builder.services(settings.services.clone()).open().await?)
+    let builder = builder.services(settings.services.clone());
+    let builder = builder.soft_limits(settings.soft_limits.clone()).retention(settings.retention);
+    Ok(builder.open().await?)
 }
 
 /// Takes up other keys whenever the process is told to read its settings again (SIGHUP). What cannot be used is said in

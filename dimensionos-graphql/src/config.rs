@@ -2,9 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use dimensionos_core::Timestamp;
+use dimensionos_core::allocation::Resource;
 use dimensionos_core::auth::{Audience, HashCost, Issuer, PasswordRule, Pepper, SigningKey};
+use dimensionos_core::monitoring::Retention;
 use dimensionos_core::users::{Terms, TermsVersion};
 use dimensionos_store::Database;
 use zeroize::Zeroizing;
@@ -54,6 +57,10 @@ pub struct Settings {
     pub audience: Audience,
     /// Other services that accounts may ask tokens for.
     pub services: Vec<Audience>,
+    /// Resources whose limits may be passed.
+    pub soft_limits: Vec<Resource>,
+    /// How long usage is kept.
+    pub retention: Retention,
     /// How many proxies of ours stand in front.
     pub trusted_proxies: u8,
 }
@@ -166,6 +173,10 @@ settings! {
     issuer "ISSUER" "Who makes tokens, their `iss` [default: dimensionos]",
     audience "AUDIENCE" "Whom tokens are for, their `aud` [default: dimensionos]",
     services "SERVICES" "Other services that accounts may ask tokens for, by the `aud` of each, separated by commas [default: none]",
+    soft_limits "SOFT_LIMITS" "Resources whose limits may be passed, such as API_CALLS, separated by commas: more is allowed, and flagged [default: none]",
+    minute_retention_hours "MINUTE_RETENTION_HOURS" "Hours that usage by the minute is kept, 2 at least [default: 48]",
+    hour_retention_days "HOUR_RETENTION_DAYS" "Days that usage by the hour is kept, 32 at least [default: 90]",
+    day_retention_days "DAY_RETENTION_DAYS" "Days that usage by the day is kept [default: 1098]",
     trusted_proxies "TRUSTED_PROXIES" "How many proxies stand in front, each adding to X-Forwarded-For whom it heard from; 0 believes nobody's word [default: 0]",
 }
 
@@ -201,6 +212,7 @@ impl Settings {
         if let Some((name, _)) = demanded.into_iter().find(|(_, is_missing)| is_production && *is_missing) {
             return Err(ConfigError::Missing { name });
         }
+        let retention = retention(&written)?;
         let data_dir = PathBuf::from(written.data_dir.as_deref().unwrap_or("./data"));
         Ok(Self {
             environment,
@@ -216,6 +228,8 @@ impl Settings {
             issuer: name(written.issuer, "ISSUER")?.map(Issuer::new).unwrap_or_default(),
             audience: name(written.audience, "AUDIENCE")?.map(Audience::new).unwrap_or_default(),
             services: services(written.services.as_deref())?,
+            soft_limits: soft_limits(written.soft_limits.as_deref())?,
+            retention,
             trusted_proxies: proxies(written.trusted_proxies.as_deref())?,
         })
     }
@@ -305,6 +319,29 @@ fn origins(text: Option<&str>) -> Result<Vec<String>, ConfigError> {
     } else {
         Err(invalid("ALLOWED_ORIGINS", "not a list of origins such as https://app.example"))
     }
+}
+
+fn soft_limits(text: Option<&str>) -> Result<Vec<Resource>, ConfigError> {
+    let resources: Result<Vec<Resource>, _> = list(text.unwrap_or_default()).map(str::parse).collect();
+    resources.map_err(|_| invalid("SOFT_LIMITS", "not a list of resources such as API_CALLS"))
+}
+
+fn retention(written: &Written) -> Result<Retention, ConfigError> {
+    let hours = |text: Option<&String>, name, hours_each: u64, default: u64| {
+        let number = text.map_or(Ok(default), |text| text.parse().map_err(|_| invalid(name, "not a whole number")))?;
+        // Longer than anything was ever kept, and far from the end of what a duration holds.
+        Ok::<_, ConfigError>(Duration::from_hours(number.min(1_000_000) * hours_each))
+    };
+    let minutes = hours(written.minute_retention_hours.as_ref(), "MINUTE_RETENTION_HOURS", 1, 48)?;
+    let by_hour = hours(written.hour_retention_days.as_ref(), "HOUR_RETENTION_DAYS", 24, 90)?;
+    let days = hours(written.day_retention_days.as_ref(), "DAY_RETENTION_DAYS", 24, 3 * 366)?;
+    if minutes < Retention::MIN_MINUTES {
+        return Err(invalid("MINUTE_RETENTION_HOURS", "less than 2"));
+    }
+    if by_hour < Retention::MIN_HOURS {
+        return Err(invalid("HOUR_RETENTION_DAYS", "less than 32"));
+    }
+    Retention::new(minutes, by_hour, days).map_err(|_| invalid("DAY_RETENTION_DAYS", "less than HOUR_RETENTION_DAYS"))
 }
 
 fn cost(text: Option<&str>) -> Result<HashCost, ConfigError> {

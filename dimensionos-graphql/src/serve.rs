@@ -58,7 +58,7 @@ pub async fn serve(app: App, listener: TcpListener, stop: CancellationToken) -> 
 }
 
 async fn finish(platform: &Platform) -> Result<(), Error> {
-    platform.monitoring().flush().await
+    platform.close().await
 }
 
 async fn accept(router: &Router, listener: &TcpListener, connections: &GracefulShutdown, stop: &CancellationToken) {

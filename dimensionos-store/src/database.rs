@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use dimensionos_core::store::{Access, Store, StoreError, Tx};
 use migration::{Migrator, MigratorTrait};
 use sea_orm::sea_query::Query;
+use sea_orm::sqlx::Connection;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
     AccessMode, ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
@@ -73,8 +74,24 @@ impl Database {
                     // Freed pages are overwritten: what was erased is not left behind in the file.
                     .pragma("secure_delete", "ON")
             });
+            // Where the disk is full SQLite ends a transaction by itself, and the driver, whose own end of it then fails,
+            // takes the connection to be within it for ever: it would read an old state, and commit nothing.
+            options.map_sqlx_sqlite_pool_opts(|pool| {
+                pool.after_release(|connection, _| {
+                    Box::pin(async move {
+                        if connection.is_in_transaction() {
+                            // Answered once a rollback that is under way has been done.
+                            connection.ping().await?;
+                        }
+                        Ok(!connection.is_in_transaction())
+                    })
+                })
+            });
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-            options.max_connections(POSTGRES_CONNECTIONS).set_application_name("dimensionos");
+            options.max_connections(POSTGRES_CONNECTIONS).set_application_name("dimensionos").map_sqlx_postgres_opts(
+                // What is acknowledged is on disk, whatever the server's default.
+                |postgres| postgres.options([("synchronous_commit", "on")]),
+            );
         } else {
             return Err(ConnectError::UnknownUrl);
         }

@@ -17,11 +17,14 @@
 
 mod access_keys;
 mod accounts;
+mod batch;
 pub mod collectors;
 mod database;
 #[expect(unnameable_types, unreachable_pub, reason = "sea-orm's derive needs public types; this module is private")]
 mod entity;
 mod error;
+mod jobs;
+mod quotas;
 mod sessions;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -18,6 +18,10 @@ impl SqlTx {
         Self { sql, access, _turn: turn }
     }
 
+    pub(crate) const fn is_writing(&self) -> bool {
+        matches!(self.access, Access::Write)
+    }
+
     /// In a writing transaction, keeps the rows that are found as they are until it ends. SQLite needs nothing for
     /// that, and sea-query writes nothing for it.
     pub(crate) fn held<E: EntityTrait>(&self, select: Select<E>) -> Select<E> {

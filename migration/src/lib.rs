@@ -8,6 +8,7 @@ pub use sea_orm_migration::prelude::{MigrationTrait, MigratorTrait};
 
 mod m20261122_000001_initial;
 mod m20261122_000002_identity;
+mod m20261123_000003_metering;
 
 /// Applies the steps.
 #[derive(Debug, Clone, Copy)]
@@ -16,6 +17,10 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261122_000001_initial::Migration), Box::new(m20261122_000002_identity::Migration)]
+        vec![
+            Box::new(m20261122_000001_initial::Migration),
+            Box::new(m20261122_000002_identity::Migration),
+            Box::new(m20261123_000003_metering::Migration),
+        ]
     }
 }

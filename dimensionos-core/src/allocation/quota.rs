@@ -1,7 +1,9 @@
-use crate::Error;
-use crate::allocation::Allocation;
+use std::str::FromStr;
+
+use crate::allocation::{Allocation, Enforcement, UnknownName};
 use crate::monitoring::{Counter, Level};
 use crate::time::Timestamp;
+use crate::{Code, Error};
 
 /// What an account uses and a tier may limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -21,8 +23,8 @@ pub enum Resource {
     FileOperations,
 }
 
-const BYTES_PER_MEGABYTE: u64 = 1 << 20;
-const BYTES_PER_GIGABYTE: u64 = 1_000_000_000;
+pub(super) const BYTES_PER_MEGABYTE: u64 = 1 << 20;
+pub(super) const BYTES_PER_GIGABYTE: u64 = 1_000_000_000;
 
 impl Resource {
     /// Every resource.
@@ -40,6 +42,25 @@ impl Resource {
         Self::ApiCalls,
         Self::FileOperations,
     ];
+
+    /// The name in tables and logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "CPU",
+            Self::Ram => "RAM",
+            Self::Storage => "STORAGE",
+            Self::Files => "FILES",
+            Self::BytesSent => "BYTES_SENT",
+            Self::BytesReceived => "BYTES_RECEIVED",
+            Self::Connections => "CONNECTIONS",
+            Self::Tables => "TABLES",
+            Self::Records => "RECORDS",
+            Self::DatabaseQueries => "DATABASE_QUERIES",
+            Self::ApiCalls => "API_CALLS",
+            Self::FileOperations => "FILE_OPERATIONS",
+        }
+    }
 
     /// The level that says how much is in use now; absent for what only adds up.
     #[must_use]
@@ -96,6 +117,53 @@ impl Resource {
     }
 }
 
+impl FromStr for Resource {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        Self::ALL.into_iter().find(|resource| resource.name() == text).ok_or(UnknownName)
+    }
+}
+
+/// How long use of a resource counts against its limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counted {
+    /// As long as it lasts: it is a level.
+    WhileItLasts,
+    /// For so many seconds, in which the limit allows its rate that often.
+    For { seconds: u64 },
+}
+
+impl Resource {
+    /// How its use is held against a limit.
+    pub(crate) const fn counted(self) -> Counted {
+        match self {
+            Self::ApiCalls | Self::FileOperations => Counted::For { seconds: 3_600 },
+            // What is limited by the second is held against the limit by the minute: bursts are what networks carry.
+            Self::BytesSent | Self::BytesReceived | Self::DatabaseQueries => Counted::For { seconds: 60 },
+            Self::Cpu | Self::Ram | Self::Storage | Self::Files | Self::Connections | Self::Tables | Self::Records => {
+                Counted::WhileItLasts
+            }
+        }
+    }
+
+    /// A limit in the unit that use is counted in: a rate by the second, over the seconds that use counts.
+    pub(crate) const fn in_counted_unit(self, limit: u64) -> u64 {
+        match self.counted() {
+            Counted::WhileItLasts => limit,
+            Counted::For { seconds } => limit.saturating_mul(seconds / self.rate_seconds()),
+        }
+    }
+}
+
+/// What a decision goes by.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Figures {
+    pub(crate) limit: Option<u64>,
+    pub(crate) used: u64,
+    pub(crate) resets_at: Option<Timestamp>,
+}
+
 /// Whether an account may use so much more, with the figures it was decided on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
@@ -103,12 +171,17 @@ pub struct Decision {
     pub is_allowed: bool,
     /// Of what.
     pub resource: Resource,
-    /// What the tier allows; absent where it sets no limit.
+    /// What is allowed, in the unit of `used`; absent where there is no limit. Of what is limited by the second (network
+    /// bytes), a minute's worth.
     pub limit: Option<u64>,
-    /// What is in use already.
+    /// What is in use: for what was just counted, with it; what is reserved is in it.
     pub used: u64,
-    /// When use that counts by the hour begins to run off; absent for what does not run off by itself.
+    /// When some of it begins to run off; absent for what does not run off by itself.
     pub resets_at: Option<Timestamp>,
+    /// Whether the limit is passed, which a soft limit allows.
+    pub is_over: bool,
+    /// Why it may not: `QuotaExceeded`, or what the account's status forbids; absent where it may.
+    pub reason: Option<Code>,
 }
 
 impl Decision {
@@ -118,10 +191,27 @@ impl Decision {
         self.limit.map(|limit| limit.saturating_sub(self.used))
     }
 
+    /// Decides by figures alone.
+    pub(crate) fn new(resource: Resource, figures: Figures, amount: u64, enforcement: Enforcement) -> Self {
+        let Figures { limit, used, resets_at } = figures;
+        let is_over = limit.is_some_and(|limit| used.saturating_add(amount) > limit);
+        let is_allowed = !is_over || enforcement == Enforcement::Soft;
+        let reason = (!is_allowed).then_some(Code::QuotaExceeded);
+        Self { is_allowed, resource, limit, used, resets_at, is_over, reason }
+    }
+
+    /// The same once the amount is counted.
+    pub(crate) const fn counting(mut self, amount: u64) -> Self {
+        if self.is_allowed {
+            self.used = self.used.saturating_add(amount);
+        }
+        self
+    }
+
     /// The decision as a result, for use with `?`.
     ///
     /// # Errors
-    /// `QuotaExceeded` with these figures, where it may not.
+    /// `QuotaExceeded` with these figures, where it may not; `ServiceReadOnly` and the like come from the call itself.
     pub fn require(self) -> Result<Self, Error> {
         if self.is_allowed { Ok(self) } else { Err(Error::QuotaExceeded(Box::new(self))) }
     }

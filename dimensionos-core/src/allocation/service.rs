@@ -1,12 +1,21 @@
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::Error;
-use crate::allocation::{Allocation, Decision, Resource, TierName};
+use crate::allocation::accounting::{Question, Request};
+use crate::allocation::quota::Figures;
+use crate::allocation::{
+    Allocation, ConsumeKey, Decision, Enforcement, LimitOverride, MAX_HOURLY_LIMIT, MAX_RESERVATION, Reservation,
+    Resource, TierName,
+};
 use crate::context::Context;
-use crate::id::AccountId;
+use crate::id::{AccountId, HoldId};
+use crate::monitoring::MAX_AMOUNT;
+use crate::payment::ServiceStatus;
 use crate::platform::Inner;
 use crate::policy::Action;
 use crate::store::Access;
+use crate::users::Account;
+use crate::{Code, Error};
 
 /// Answers what each tier grants, and whether an account may use more.
 #[derive(Debug)]
@@ -16,22 +25,35 @@ impl Allocations<'_> {
     /// What every tier grants, cheapest first. Public.
     #[must_use]
     pub fn tiers(&self) -> Arc<[Allocation]> {
-        Arc::clone(&self.0.tiers)
+        Arc::clone(self.0.metering.limits.tiers())
     }
 
     /// What one tier grants.
     #[must_use]
     pub fn tier(&self, tier: TierName) -> Allocation {
-        self.0.tier(tier)
+        self.0.metering.limits.tier(tier)
     }
 
-    /// Whether an account may use `amount` more of a resource now, by its newest readings. Counts nothing.
-    ///
-    /// Levels (memory, storage) and what is limited by the hour (calls, file operations) are held against the tier;
-    /// network bytes, whose limit is a rate, and what the tier does not limit are allowed.
+    /// What an account is allotted: what its tier grants, but for limits of its own that are in force.
     ///
     /// # Errors
-    /// `NotFound` for an account that is not there or not the caller's.
+    /// `NotFound` where there is none, or it is not the caller's; `ServiceCancelled`.
+    pub async fn of(&self, context: &Context, account: AccountId) -> Result<Allocation, Error> {
+        let Self(inner) = self;
+        let entry = inner.admit(&context.caller, Action::SeeAccount, account).await?;
+        let now = inner.clock.now();
+        inner.metering.cell(&*inner.store, account, now).await?;
+        Ok(inner.allotted(&entry.account))
+    }
+
+    /// Whether an account may use `amount` more of a resource now, as far as is known without asking the storage. Counts
+    /// nothing, and sets nothing aside: what is asked for may be gone a moment later. See [`consume`](Self::consume).
+    ///
+    /// Levels (memory, storage) are held against the limit by their newest readings; calls and file operations by those of
+    /// the last hour; what is limited by the second (network bytes) is allowed.
+    ///
+    /// # Errors
+    /// `NotFound` where there is none, or it is not the caller's; `ServiceSuspended`, `ServiceCancelled`.
     pub async fn check(
         &self,
         context: &Context,
@@ -39,16 +61,164 @@ impl Allocations<'_> {
         resource: Resource,
         amount: u64,
     ) -> Result<Decision, Error> {
-        let entry = self.0.admit(&context.caller, Action::AskQuota, account).await?;
-        let now = self.0.clock.now();
-        let cell = self.0.metering.cell(&*self.0.store, account, now).await?;
-        let (used, resets_at) = cell.used(resource, now);
+        let Self(inner) = self;
+        let entry = inner.admit(&context.caller, Action::AskQuota, account).await?;
+        let now = inner.clock.now();
+        let cell = inner.metering.cell(&*inner.store, account, now).await?;
+        let (used, resets_at) = cell.cell().used(resource, now);
         let limit = match resource {
-            Resource::BytesSent | Resource::BytesReceived => None,
-            _ => resource.limit(&self.0.tier(entry.account.tier)),
+            Resource::BytesSent | Resource::BytesReceived | Resource::DatabaseQueries => None,
+            _ => inner.metering.limits.limit(
+                entry.account.tier,
+                &inner.metering.limits.overrides(account),
+                resource,
+                now,
+            ),
         };
-        let is_allowed = limit.is_none_or(|limit| used.saturating_add(amount) <= limit);
-        Ok(Decision { is_allowed, resource, limit, used, resets_at })
+        let figures = Figures { limit, used, resets_at };
+        Ok(Decision::new(resource, figures, amount, inner.metering.limits.enforcement(resource)))
+    }
+
+    /// Whether an account may use that much more of a resource now; where it may, it is counted. However many ask at
+    /// once, here and in other processes on the same database, together they never pass a hard limit.
+    ///
+    /// Calls and file operations count for an hour, bytes for a minute against sixty times their limit by the second.
+    /// Of a level (memory, storage) the amount counts beside the newest reading for five minutes, by when a reading
+    /// shows it. Most calls and file operations are decided in memory: see [`Meter::consume`](crate::monitoring::Meter).
+    ///
+    /// Under a `key` the first decision is given again for a day, and counted once.
+    ///
+    /// # Errors
+    /// `Forbidden` for any caller but an agent and the program; `NotFound`; `InvalidInput` for an amount of zero or
+    /// past 2^53 - 1; `Conflict` for a key that was used for something else; `Busy`. What is refused by quota or by the
+    /// account's status is no error, but a decision: see [`Decision::require`].
+    pub async fn consume(
+        &self,
+        context: &Context,
+        account: AccountId,
+        resource: Resource,
+        amount: u64,
+        key: Option<&ConsumeKey>,
+    ) -> Result<Decision, Error> {
+        let Self(inner) = self;
+        let entry = inner.admit(&context.caller, Action::Consume, account).await?;
+        let request = Request::new(account, resource, amount)?;
+        if let Some(barred) = self.barred(&entry.account, resource) {
+            return Ok(barred);
+        }
+        let now = inner.clock.now();
+        if key.is_none() {
+            let cell = inner.metering.cell(&*inner.store, account, now).await?;
+            if let Some(decision) = inner.metering.consume(&cell, resource, amount, now) {
+                return Ok(decision);
+            }
+        }
+        let key = key.map(|key| key.digest(account));
+        inner.ledger.decide(|reply| Question::Consume { request, key, reply }).await
+    }
+
+    /// Sets so much of a resource aside, to be [committed](Self::commit) or [released](Self::release); what is neither in
+    /// time ends by itself.
+    ///
+    /// # Errors
+    /// As [`consume`](Self::consume); `InvalidInput` also for a time of nothing, or longer than [`MAX_RESERVATION`].
+    pub async fn reserve(
+        &self,
+        context: &Context,
+        account: AccountId,
+        resource: Resource,
+        amount: u64,
+        lasting: Duration,
+    ) -> Result<Reservation, Error> {
+        let Self(inner) = self;
+        let entry = inner.admit(&context.caller, Action::Consume, account).await?;
+        let request = Request::new(account, resource, amount)?;
+        if lasting.is_zero() || lasting > MAX_RESERVATION {
+            return Err(Error::invalid("lasting", "not more than nothing and at most a day"));
+        }
+        if let Some(decision) = self.barred(&entry.account, resource) {
+            let (id, expires_at) = (HoldId::from_bits(0), inner.clock.now());
+            return Ok(Reservation { id, decision, expires_at });
+        }
+        inner.ledger.decide(|reply| Question::Reserve { request, lasting, reply }).await
+    }
+
+    /// Ends a reservation of which so much was used: it is counted, and the rest is free again.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no such reservation of the account, or no longer; `InvalidInput` for more than was
+    /// reserved, and then it stays; `Busy`.
+    pub async fn commit(
+        &self,
+        context: &Context,
+        account: AccountId,
+        reservation: HoldId,
+        used: u64,
+    ) -> Result<(), Error> {
+        let Self(inner) = self;
+        inner.admit(&context.caller, Action::Consume, account).await?;
+        inner.ledger.decide(|reply| Question::Settle { account, hold: reservation, used, reply }).await
+    }
+
+    /// Ends a reservation of which nothing was used.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit).
+    pub async fn release(&self, context: &Context, account: AccountId, reservation: HoldId) -> Result<(), Error> {
+        self.commit(context, account, reservation, 0).await
+    }
+
+    /// Sets a limit of an account's own, in place of its tier's and of any it has on that resource. It ends by itself.
+    ///
+    /// # Errors
+    /// `Forbidden` for any caller but an operator and the program; `NotFound`; `InvalidInput` for an end that has
+    /// passed, or a limit by the hour past [`MAX_HOURLY_LIMIT`].
+    pub async fn set_override(&self, context: &Context, account: AccountId, own: LimitOverride) -> Result<(), Error> {
+        let Self(inner) = self;
+        inner.admit(&context.caller, Action::SetLimits, account).await?;
+        let now = inner.clock.now();
+        if own.until <= now {
+            return Err(Error::invalid("until", "has passed"));
+        }
+        let largest = if own.resource.rate_seconds() == 1 { MAX_AMOUNT } else { MAX_HOURLY_LIMIT };
+        if own.limit > largest {
+            return Err(Error::invalid("limit", format!("more than {largest}")));
+        }
+        let cell = inner.metering.cell(&*inner.store, account, now).await?;
+        let mut tx = inner.store.begin(Access::Write).await?;
+        let Some(row) = tx.account(account).await? else { return Err(Error::no_account()) };
+        tx.set_override(account, &own).await?;
+        let overrides = tx.overrides(account).await?;
+        inner.commit(tx, account).await?;
+        inner.metering.limits.keep(account, &overrides);
+        inner.metering.set_limits(&cell, row.tier);
+        Ok(())
+    }
+
+    /// The limits of an account's own that are in force.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of).
+    pub async fn overrides(&self, context: &Context, account: AccountId) -> Result<Vec<LimitOverride>, Error> {
+        let Self(inner) = self;
+        inner.admit(&context.caller, Action::SeeAccount, account).await?;
+        let now = inner.clock.now();
+        let mut overrides = inner.store.begin(Access::Read).await?.overrides(account).await?;
+        overrides.retain(|own| own.until > now);
+        Ok(overrides)
+    }
+
+    /// What is decided where the account's status lets it use nothing.
+    fn barred(&self, account: &Account, resource: Resource) -> Option<Decision> {
+        let reason = match self.0.standing(account).status {
+            ServiceStatus::Active => return None,
+            ServiceStatus::ReadOnly => Code::ServiceReadOnly,
+            ServiceStatus::Suspended => Code::ServiceSuspended,
+            ServiceStatus::Cancelled => Code::ServiceCancelled,
+        };
+        let figures = Figures { limit: Some(0), used: 0, resets_at: None };
+        let refused = Decision::new(resource, figures, 1, Enforcement::Hard);
+        Some(Decision { reason: Some(reason), is_over: false, ..refused })
     }
 }
 

@@ -2,16 +2,19 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::Error;
+use crate::allocation::accounting::{Question, Request};
+use crate::allocation::{Decision, Resource};
 use crate::id::AccountId;
-use crate::monitoring::cell::Cell;
 use crate::monitoring::ledger::Ledger;
 use crate::monitoring::metering::Metering;
 use crate::monitoring::sample::Sample;
+use crate::monitoring::slab::Pinned;
+use crate::time::Timestamp;
 
 /// Meters one account from inside the program: resolved once, then recorded to as often as anything happens.
 #[derive(Clone)]
 pub struct Meter {
-    pub(super) cell: Arc<Cell>,
+    pub(super) cell: Pinned,
     pub(super) metering: Arc<Metering>,
     pub(super) ledger: Ledger,
 }
@@ -20,14 +23,30 @@ impl Meter {
     /// The account it meters.
     #[must_use]
     pub fn account(&self) -> AccountId {
-        self.cell.account
+        self.cell.cell().account()
     }
 
     /// Counts a sample. It is seen at once, and durable within a second.
     pub fn record(&self, sample: &Sample) {
-        if self.cell.record(sample) {
-            self.metering.enqueue(&self.cell);
+        let slot = self.cell.slot();
+        let told = self.cell.write().record(sample, self.metering.beside(slot));
+        self.metering.tell(slot, told);
+    }
+
+    /// Whether the account may use that much more of a resource now; where it may, it is counted. As
+    /// [`Allocations::consume`](crate::allocation::Allocations::consume), for a caller that has seen to the account's
+    /// status itself. API calls and file operations are decided in memory as long as some of what this process was granted
+    /// is left, and by the storage otherwise.
+    ///
+    /// # Errors
+    /// `NotFound` where the account was erased; `InvalidInput` for an amount of zero or past 2^53 - 1; `Store`, and then
+    /// nothing was counted.
+    pub async fn consume(&self, resource: Resource, amount: u64, now: Timestamp) -> Result<Decision, Error> {
+        if let Some(decision) = self.metering.consume(&self.cell, resource, amount, now) {
+            return Ok(decision);
         }
+        let request = Request::new(self.account(), resource, amount)?;
+        self.ledger.decide(|reply| Question::Consume { request, key: None, reply }).await
     }
 
     /// Counts a sample and waits until it is durable.
@@ -42,6 +61,6 @@ impl Meter {
 
 impl fmt::Debug for Meter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Meter").field("account", &self.cell.account).finish_non_exhaustive()
+        f.debug_struct("Meter").field("account", &self.account()).finish_non_exhaustive()
     }
 }

@@ -1,5 +1,6 @@
-//! The cells of all accounts in use.
+//! The cells of all accounts in memory.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,66 +9,411 @@ use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
 use crate::Error;
+use crate::allocation::{Decision, Enforcement, Limits, Resource, TierName};
 use crate::id::AccountId;
-use crate::monitoring::cell::{Cell, Past, Pending};
-use crate::monitoring::rollup::Resolution;
+use crate::monitoring::cell::{Aside, Cell, Leasable, Locked, MonthBytes, Past, Snapshot, Tally, Told, WINDOW_PAST};
+use crate::monitoring::crossing;
+use crate::monitoring::index::Index;
+use crate::monitoring::pending::Pending;
+use crate::monitoring::reading::Metrics;
+use crate::monitoring::rollup::{Bucket, Resolution, Rollup};
+use crate::monitoring::sample::{MAX_AMOUNT, Sample};
+use crate::monitoring::slab::{self, Pinned, Slab, Slot};
+use crate::monitoring::watch::Watchers;
 use crate::store::{Access, Store};
-use crate::time::Timestamp;
+use crate::time::{Month, Timestamp};
+use crate::users::{AccountEvent, Events};
 
-const HOUR: Duration = Duration::from_hours(1);
+/// Samples whose cells are asked for ahead of their use: as many as a core has reads under way, and some more.
+const BATCH: usize = 16;
+/// Cells that are looked through under one hold of the index.
+const SWEEP: u32 = 1_024;
+/// The least time an account has to be idle before it may leave memory: by then the window of queries is empty, which the
+/// store's minutes could not tell again.
+const MIN_IDLE: Duration = Duration::from_secs(120);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Metering {
-    cells: DashMap<AccountId, Arc<OnceCell<Arc<Cell>>>>,
-    /// Cells with something to make durable, each once.
-    waiting: Mutex<Vec<Arc<Cell>>>,
+    pub(crate) limits: Limits,
+    pub(crate) events: Arc<Events>,
+    /// Cells above a part of a limit, which may get below it by time alone.
+    above: Mutex<HashSet<Slot>>,
+    pub(super) slab: Arc<Slab>,
+    index: Index,
+    /// Accounts whose past is being read: whoever comes second waits for the first one's reading.
+    arriving: DashMap<AccountId, Arc<OnceCell<Pinned>>>,
+    /// What waits for the next flush beside the cells: minutes that gave way to others, and what could not be written.
+    aside: Mutex<HashMap<AccountId, Pending>>,
+    /// What was sent and received in other months than the cells'.
+    months: Mutex<HashMap<(AccountId, Month), MonthBytes>>,
+    pub(super) watchers: Watchers,
     /// Accounts that were erased while this process runs: what a meter still records of them is dropped.
     erased: DashSet<AccountId>,
 }
 
+/// The registry, for one cell under its lock.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Beside<'a> {
+    pub(super) metering: &'a Metering,
+    pub(super) slot: Slot,
+}
+
+impl Aside for Beside<'_> {
+    #[cold]
+    fn mark(self) {
+        self.metering.slab.mark(self.slot);
+    }
+
+    #[cold]
+    fn put(self, account: AccountId, minute: Bucket, rollup: &Rollup) {
+        self.metering.aside.lock().entry(account).or_default().add(minute, rollup);
+    }
+
+    #[cold]
+    fn month(self, account: AccountId, month: Month, bytes: MonthBytes) {
+        let mut months = self.metering.months.lock();
+        let known = months.entry((account, month)).or_default();
+        for (known, more) in known.iter_mut().zip(bytes) {
+            *known = crate::monitoring::cell::sum(*known, more);
+        }
+    }
+}
+
 impl Metering {
-    /// The cell of an account that exists, resumed from the store the first time it is asked for.
-    pub(crate) async fn cell(&self, store: &dyn Store, account: AccountId, now: Timestamp) -> Result<Arc<Cell>, Error> {
-        let slot = Arc::clone(&self.cells.entry(account).or_default());
-        // Whoever comes second waits for the first one's reading instead of reading again.
-        let cell = slot.get_or_try_init(|| async {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            events: Arc::default(),
+            above: Mutex::default(),
+            slab: Arc::default(),
+            index: Index::default(),
+            arriving: DashMap::new(),
+            aside: Mutex::default(),
+            months: Mutex::default(),
+            watchers: Watchers::default(),
+            erased: DashSet::new(),
+        }
+    }
+
+    /// The cell of an account, resumed from the store where it is not in memory; `NotFound` where there is no account.
+    pub(crate) async fn cell(&self, store: &dyn Store, account: AccountId, now: Timestamp) -> Result<Pinned, Error> {
+        if let Some(pinned) = self.resident(account) {
+            return Ok(pinned);
+        }
+        let arriving = Arc::clone(&self.arriving.entry(account).or_default());
+        let resumed = arriving.get_or_try_init(|| async {
+            if let Some(pinned) = self.resident(account) {
+                return Ok(pinned);
+            }
             let past = past(store, account, now).await?;
-            Ok::<_, Error>(Arc::new(Cell::resume(account, &past)))
+            self.admit(account, &past, now)
         });
-        cell.await.map(Arc::clone)
+        let resumed = resumed.await.cloned();
+        self.arriving.remove_if(&account, |_, known| Arc::ptr_eq(known, &arriving));
+        resumed
+    }
+
+    /// The cell of an account that is in memory.
+    pub(super) fn resident(&self, account: AccountId) -> Option<Pinned> {
+        // Under the lock nothing is given to another account.
+        let _changing = self.index.lock();
+        let slot = self.find(account)?;
+        Pinned::new(&self.slab, slot)
+    }
+
+    /// Whether an account is in memory, and so is there.
+    pub(super) fn is_resident(&self, account: AccountId) -> bool {
+        self.find(account).is_some()
+    }
+
+    fn find(&self, account: AccountId) -> Option<Slot> {
+        self.index.candidates(account).find(|slot| self.owner(*slot) == account)
+    }
+
+    fn owner(&self, slot: Slot) -> AccountId {
+        self.slab.cell(slot).map_or(AccountId::NOBODY, |(cell, _)| cell.account())
+    }
+
+    fn admit(&self, account: AccountId, past: &Past, now: Timestamp) -> Result<Pinned, Error> {
+        const FULL: Error = Error::Internal { what: "there is no room in memory for another account" };
+        let mut changing = self.index.lock();
+        if let Some(slot) = self.find(account) {
+            return Pinned::new(&self.slab, slot).ok_or(FULL);
+        }
+        let slot = self.slab.take().map_err(|_| FULL)?;
+        let pinned = Pinned::new(&self.slab, slot).ok_or(FULL)?;
+        self.limits.keep(account, &past.overrides);
+        let locked = pinned.write();
+        locked.resume(account, past, now, self.beside(slot));
+        locked.set_limits(past.tier, !past.overrides.is_empty());
+        // What was passed before has been told.
+        self.look(&locked, slot, now, |_| {});
+        drop(locked);
+        changing.insert(account, slot, |slot| self.owner(slot));
+        Ok(pinned)
+    }
+
+    pub(super) const fn beside(&self, slot: Slot) -> Beside<'_> {
+        Beside { metering: self, slot }
+    }
+
+    /// Records samples of accounts that are in memory, and says which are not.
+    pub(super) fn record_batch(&self, samples: &[(AccountId, Sample)], absent: &mut Vec<usize>) {
+        if let [(account, sample)] = samples {
+            if !self.record(*account, sample) {
+                absent.push(0);
+            }
+            return;
+        }
+        let index = self.index.view();
+        for (block, first) in samples.chunks(BATCH).zip((0..).step_by(BATCH)) {
+            // Three passes, each asking for what the next one reads: the misses of a block overlap.
+            block.iter().for_each(|(account, _)| index.prefetch(*account));
+            let mut found: [Option<(Slot, &Cell, &Tally)>; BATCH] = [None; BATCH];
+            for (found, (account, _)) in found.iter_mut().zip(block) {
+                if let Some(slot) = index.candidates(*account).next()
+                    && let Some((cell, tally)) = self.slab.cell(slot)
+                {
+                    slab::prefetch(cell, tally);
+                    *found = Some((slot, cell, tally));
+                }
+            }
+            for ((account, sample), (found, place)) in block.iter().zip(found.into_iter().zip(first..)) {
+                let is_recorded = found.is_some_and(|found| self.record_in(found, *account, sample));
+                if !is_recorded && !self.record(*account, sample) {
+                    absent.push(place);
+                }
+            }
+        }
+    }
+
+    /// Records a sample of an account; not where it is not in memory.
+    fn record(&self, account: AccountId, sample: &Sample) -> bool {
+        let cell = |slot| self.slab.cell(slot).map(|(cell, tally)| (slot, cell, tally));
+        self.index.candidates(account).filter_map(cell).any(|found| self.record_in(found, account, sample))
+    }
+
+    /// Records a sample in a cell, if it is the account's.
+    #[inline]
+    fn record_in(&self, (slot, cell, tally): (Slot, &Cell, &Tally), account: AccountId, sample: &Sample) -> bool {
+        let locked = cell.write(tally);
+        if !locked.is_of(account) {
+            return false;
+        }
+        self.tell(slot, locked.record(sample, self.beside(slot)));
+        true
+    }
+
+    /// Decides by what is in memory: what was granted already, or what has no hard limit. Absent where the storage has to
+    /// be asked.
+    pub(crate) fn consume(&self, cell: &Pinned, resource: Resource, amount: u64, now: Timestamp) -> Option<Decision> {
+        let what = Leasable::of(resource)?;
+        let (slot, locked) = (cell.slot(), cell.write());
+        let beside = self.beside(slot);
+        let (limit, used) = if let Some((limit, used)) = locked.consume(what, amount, now, beside) {
+            (Some(limit), used)
+        } else {
+            let limit = self.limits.of(locked.limits(), locked.account(), resource, now);
+            let is_hard = limit.is_some() && self.limits.enforcement(resource) == Enforcement::Hard;
+            if is_hard || amount == 0 || amount > MAX_AMOUNT {
+                return None;
+            }
+            (limit, locked.spend(what, amount, now, beside)?)
+        };
+        let resets_at = locked.next_reset(what, now);
+        let told = locked.told();
+        drop(locked);
+        self.tell(slot, told);
+        let is_over = limit.is_some_and(|limit| used > limit);
+        Some(Decision { is_allowed: true, resource, limit, used, resets_at, is_over, reason: None })
+    }
+
+    #[inline]
+    pub(super) fn tell(&self, slot: Slot, told: Told) {
+        if told == Told::Watchers {
+            self.watchers.tell(slot);
+        }
+    }
+
+    /// What an account uses as of an instant.
+    pub(super) fn metrics(&self, cell: &Cell, now: Timestamp) -> Metrics {
+        let month = (cell.account(), Month::of(now));
+        let aside = self.months.lock().get(&month).copied().unwrap_or_default();
+        cell.metrics(now, aside)
     }
 
     /// Forgets an account that has been erased, for good.
     pub(crate) fn erase(&self, account: AccountId) {
         self.erased.insert(account);
-        self.cells.remove(&account);
+        self.aside.lock().remove(&account);
+        self.months.lock().retain(|(owner, _), _| *owner != account);
+        let mut changing = self.index.lock();
+        if let Some(slot) = self.find(account)
+            && let Some((cell, tally)) = self.slab.cell(slot)
+        {
+            changing.remove(account, slot, |slot| self.owner(slot));
+            self.above.lock().remove(&slot);
+            let locked = cell.write(tally);
+            locked.erase();
+            self.leave(slot, &locked);
+        }
     }
 
     pub(crate) fn is_erased(&self, account: AccountId) -> bool {
         self.erased.contains(&account)
     }
 
-    pub(crate) fn enqueue(&self, cell: &Arc<Cell>) {
-        self.waiting.lock().push(Arc::clone(cell));
+    /// Gives back the slot of a cell that is no longer in the index, once nobody has a handle to it.
+    fn leave(&self, slot: Slot, locked: &Locked<'_>) {
+        if self.slab.pins(slot) == 0 {
+            locked.clear();
+            self.slab.give_back(slot);
+        }
     }
 
-    /// Everything that waits to be made durable.
-    pub(crate) fn take_pending(&self) -> Vec<(Arc<Cell>, Pending)> {
-        let cells = std::mem::take(&mut *self.waiting.lock());
-        cells.into_iter().map(|cell| (Arc::clone(&cell), cell.take_pending())).collect()
+    /// Lets accounts that nobody recorded to, asked about or follows since `before` leave memory, and says how many did.
+    /// The store has everything of them. Called by the writer alone, between two flushes.
+    pub(super) async fn evict(&self, now: Timestamp, idle: Duration) -> usize {
+        let before = now.before(idle.max(MIN_IDLE));
+        let (mut gone, mut slot) = (0, 0);
+        while slot < self.slab.used() {
+            let end = (slot + SWEEP).min(self.slab.used());
+            gone += (slot..end).filter(|slot| self.evict_one(*slot, before)).count();
+            slot = end;
+            // Others have their turn: a million cells take some tens of milliseconds.
+            tokio::task::yield_now().await;
+        }
+        self.months.lock().retain(|(_, month), _| *month >= Month::of(now));
+        gone
     }
 
-    pub(crate) fn put_back(&self, pending: &[(Arc<Cell>, Pending)]) {
-        for (cell, pending) in pending {
-            if cell.put_back(pending) {
-                self.enqueue(cell);
+    fn evict_one(&self, slot: Slot, before: Timestamp) -> bool {
+        let Some((cell, tally)) = self.slab.cell(slot) else { return false };
+        let mut changing = self.index.lock();
+        if self.slab.pins(slot) > 0 {
+            return false;
+        }
+        let locked = cell.write(tally);
+        if locked.is_orphan() {
+            self.leave(slot, &locked);
+            return false;
+        }
+        if !locked.is_idle(before) {
+            return false;
+        }
+        changing.remove(locked.account(), slot, |slot| self.owner(slot));
+        self.leave(slot, &locked);
+        true
+    }
+
+    /// What waits to be made durable, from that slot on: of some `enough` accounts, and where to go on.
+    pub(super) fn take_pending(
+        &self,
+        from: Slot,
+        enough: usize,
+        now: Timestamp,
+    ) -> (Vec<(AccountId, Pending)>, Option<Slot>) {
+        let mut taken = Vec::new();
+        let next = self.slab.take_waiting(from, enough, |slot| {
+            if let Some((cell, tally)) = self.slab.cell(slot) {
+                let locked = cell.write(tally);
+                taken.extend(self.take(&locked, slot, now).map(|pending| (locked.account(), pending)));
+            }
+        });
+        if next.is_none() {
+            // Last: what gave way to another minute while the cells were gone through is in it.
+            taken.extend(std::mem::take(&mut *self.aside.lock()));
+        }
+        (taken, next)
+    }
+
+    /// What waits to be made durable of one account, and its quotas at that moment.
+    pub(super) fn take_of(&self, cell: &Pinned, now: Timestamp) -> (Option<Pending>, Snapshot) {
+        let locked = cell.write();
+        (self.take(&locked, cell.slot(), now), locked.snapshot(now))
+    }
+
+    fn take(&self, locked: &Locked<'_>, slot: Slot, now: Timestamp) -> Option<Pending> {
+        locked.end_leases(now);
+        let account = locked.account();
+        self.look(locked, slot, now, |event| self.events.tell(account, event));
+        let mut pending = locked.take_pending(self.beside(slot))?;
+        // What gave way to it is written with it: what was used of a lease leaves the lease and becomes usage at once.
+        if let Some(aside) = self.aside.lock().remove(&locked.account()) {
+            pending.merge(&aside);
+        }
+        Some(pending)
+    }
+
+    fn look(&self, locked: &Locked<'_>, slot: Slot, now: Timestamp, tell: impl FnMut(AccountEvent)) {
+        let was_above = locked.crossed() != 0;
+        crossing::look(locked, &self.limits, now, tell);
+        let is_above = locked.crossed() != 0;
+        match (was_above, is_above) {
+            (false, true) => drop(self.above.lock().insert(slot)),
+            (true, false) => drop(self.above.lock().remove(&slot)),
+            _ => {}
+        }
+    }
+
+    /// Looks whether what is above a part of its limit has got below it by time alone.
+    pub(super) fn look_again(&self, now: Timestamp) {
+        let above: Vec<Slot> = self.above.lock().iter().copied().collect();
+        for slot in above {
+            if let Some((cell, tally)) = self.slab.cell(slot) {
+                let locked = cell.write(tally);
+                let account = locked.account();
+                self.look(&locked, slot, now, |event| self.events.tell(account, event));
             }
         }
     }
 
-    /// How many accounts have a cell.
+    /// Notes that limits of its own are in force for an account, and has the next flush look whether they are passed.
+    pub(crate) fn set_limits(&self, cell: &Pinned, tier: TierName) {
+        let locked = cell.write();
+        locked.set_limits(tier, true);
+        locked.wait(self.beside(cell.slot()));
+    }
+
+    /// Has the next flush look at what was granted of an account's quotas.
+    pub(super) fn settle(&self, account: AccountId, by: Timestamp) {
+        self.with(account, |locked, slot| {
+            locked.end_leases(by);
+            locked.begin_recording(self.beside(slot));
+        });
+    }
+
+    /// Puts back what could not be made durable.
+    pub(super) fn put_back(&self, pending: Vec<(AccountId, Pending)>) {
+        for (account, pending) in pending {
+            self.aside.lock().entry(account).or_default().merge(&pending);
+            // What waits is not evicted.
+            self.with(account, |locked, slot| locked.begin_recording(self.beside(slot)));
+        }
+    }
+
+    /// Does something to an account's cell, where it is in memory.
+    pub(super) fn with<T>(&self, account: AccountId, act: impl FnOnce(&Locked<'_>, Slot) -> T) -> Option<T> {
+        let (slot, (cell, tally)): (Slot, (&Cell, &Tally)) = self.index.candidates(account).find_map(|slot| {
+            let found = self.slab.cell(slot)?;
+            (found.0.account() == account).then_some((slot, found))
+        })?;
+        let locked = cell.write(tally);
+        locked.is_of(account).then(|| act(&locked, slot))
+    }
+
+    /// How many accounts are in memory.
     pub(crate) fn len(&self) -> usize {
-        self.cells.len()
+        self.slab.len()
+    }
+
+    /// For a clock that was set back: see [`super::window::Window::set_back`].
+    pub(super) fn set_back(&self, now: Timestamp) {
+        for slot in 0..self.slab.used() {
+            if let Some((cell, tally)) = self.slab.cell(slot) {
+                cell.write(tally).set_back(now);
+            }
+        }
     }
 }
 
@@ -76,8 +422,14 @@ async fn past(store: &dyn Store, account: AccountId, now: Timestamp) -> Result<P
     let end = now.after(crate::monitoring::MAX_SAMPLE_LEAD).after(Duration::from_millis(1));
     let mut tx = store.begin(Access::Read).await?;
     Ok(Past {
+        tier: tx.account(account).await?.ok_or(Error::no_account())?.tier,
+        overrides: tx.overrides(account).await?,
         readings: tx.readings(account).await?,
-        minutes: tx.usage(account, Resolution::Minute, now.before(HOUR), end).await?,
+        minutes: tx.usage(account, Resolution::Minute, now.before(WINDOW_PAST), end).await?,
         days: tx.usage(account, Resolution::Day, now.start_of_month(), end).await?,
     })
 }
+
+#[cfg(all(test, not(dimensionos_loom)))]
+#[path = "meeting.rs"]
+mod meeting;

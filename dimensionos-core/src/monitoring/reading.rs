@@ -10,27 +10,43 @@ pub struct Reading {
     pub at: Timestamp,
 }
 
-/// The newest reading of each level; absent for what nobody measured.
+/// The newest reading of each level, absent for what nobody measured, and when anything was measured last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Readings([Option<Reading>; Level::ALL.len()]);
+pub struct Readings {
+    levels: [Option<Reading>; Level::ALL.len()],
+    newest: Option<Timestamp>,
+}
 
 impl Readings {
     /// The newest reading of a level.
     #[must_use]
     pub const fn of(&self, level: Level) -> Option<Reading> {
-        self.0[level.index()]
+        self.levels[level.index()]
     }
 
     /// Takes a reading, unless there is a newer one.
     pub fn set(&mut self, level: Level, reading: Reading) {
-        let slot = &mut self.0[level.index()];
+        self.see(reading.at);
+        let slot = &mut self.levels[level.index()];
         if slot.is_none_or(|known| known.at <= reading.at) {
             *slot = Some(reading);
         }
     }
 
-    /// Takes the levels of a sample.
+    /// When anything was measured last, also what is no level; absent where nobody ever measured.
+    #[must_use]
+    pub const fn newest(&self) -> Option<Timestamp> {
+        self.newest
+    }
+
+    /// Notes that something was measured.
+    pub fn see(&mut self, at: Timestamp) {
+        self.newest = self.newest.max(Some(at));
+    }
+
+    /// Takes the levels of a sample, and its time.
     pub fn add(&mut self, sample: &Sample) {
+        self.see(sample.taken_at());
         for level in Level::ALL {
             if let Some(value) = sample.level(level) {
                 self.set(level, Reading { value, at: sample.taken_at() });
@@ -45,6 +61,7 @@ impl Readings {
                 self.set(level, reading);
             }
         }
+        self.newest = self.newest.max(other.newest);
     }
 }
 

@@ -29,6 +29,14 @@ pub struct Report {
     pub samples: Vec<(AccountId, Sample)>,
 }
 
+impl Report {
+    /// Its samples by runs of one account: what is looked up of an account is looked up once a run.
+    pub(crate) fn by_account(&self) -> impl Iterator<Item = (AccountId, &[(AccountId, Sample)])> {
+        let runs = self.samples.chunk_by(|(one, _), (other, _)| one == other);
+        runs.filter_map(|run| run.first().map(|(account, _)| (*account, run)))
+    }
+}
+
 /// The acknowledgement of a report, given once it is durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Receipt {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::Error;
 use crate::id::AccountId;
 use crate::monitoring::sample::{Counter, Level, MAX_AMOUNT, Sample};
 use crate::time::Timestamp;
@@ -9,11 +10,11 @@ use crate::time::Timestamp;
 /// How much time one bucket covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Resolution {
-    /// Kept 48 hours.
+    /// Kept 48 hours unless set otherwise.
     Minute,
-    /// Kept 90 days.
+    /// Kept 90 days unless set otherwise.
     Hour,
-    /// Kept 3 years.
+    /// Kept 3 years unless set otherwise.
     Day,
 }
 
@@ -30,14 +31,54 @@ impl Resolution {
             Self::Day => 86_400,
         }
     }
+}
 
-    /// How long buckets are kept.
+/// How long usage is kept, by how finely.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    minutes: Duration,
+    hours: Duration,
+    days: Duration,
+}
+
+impl Default for Retention {
+    /// By the minute 48 hours, by the hour 90 days, by the day 3 years.
+    fn default() -> Self {
+        let day = Duration::from_hours(24);
+        Self { minutes: day * 2, hours: day * 90, days: day * 3 * 366 }
+    }
+}
+
+impl Retention {
+    /// The least for minutes: what the windows of an hour are made from again, and some more.
+    pub const MIN_MINUTES: Duration = Duration::from_hours(2);
+    /// The least for hours: the longest month, whose summary is made from them.
+    pub const MIN_HOURS: Duration = Duration::from_hours(32 * 24);
+
+    /// Keeps usage that long.
+    ///
+    /// # Errors
+    /// `InvalidInput` where minutes or hours would go before they are no longer needed, or days before hours.
+    pub fn new(minutes: Duration, hours: Duration, days: Duration) -> Result<Self, Error> {
+        if minutes < Self::MIN_MINUTES {
+            return Err(Error::invalid("minutes", "less than two hours"));
+        }
+        if hours < Self::MIN_HOURS {
+            return Err(Error::invalid("hours", "less than 32 days"));
+        }
+        if days < hours {
+            return Err(Error::invalid("days", "less than the hours are kept"));
+        }
+        Ok(Self { minutes, hours, days })
+    }
+
+    /// How long buckets of a resolution are kept.
     #[must_use]
-    pub const fn retention(self) -> Duration {
-        match self {
-            Self::Minute => Duration::from_hours(48),
-            Self::Hour => Duration::from_hours(90 * 24),
-            Self::Day => Duration::from_hours(3 * 366 * 24),
+    pub const fn of(&self, resolution: Resolution) -> Duration {
+        match resolution {
+            Resolution::Minute => self.minutes,
+            Resolution::Hour => self.hours,
+            Resolution::Day => self.days,
         }
     }
 }

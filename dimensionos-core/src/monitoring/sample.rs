@@ -1,5 +1,7 @@
 //! What one source measured at one instant: numbers, and nothing else.
 
+use std::fmt;
+
 use crate::time::Timestamp;
 
 /// The largest figure that is carried exactly everywhere: 2^53 - 1, the last whole number a JSON reader holds.
@@ -54,6 +56,11 @@ impl Level {
     pub(crate) const fn index(self) -> usize {
         self as usize
     }
+
+    /// Its bit in [`Sample::measured`].
+    pub(crate) const fn bit(self) -> u16 {
+        1 << self.index()
+    }
 }
 
 /// A quantity that only adds up, such as bytes sent.
@@ -101,6 +108,11 @@ impl Counter {
     pub(crate) const fn index(self) -> usize {
         self as usize
     }
+
+    /// Its bit in [`Sample::measured`].
+    pub(crate) const fn bit(self) -> u16 {
+        1 << (Level::ALL.len() + self.index())
+    }
 }
 
 /// One measurement: levels as they are now, counters as what was added since the same source's last sample.
@@ -117,18 +129,21 @@ impl Counter {
 /// assert_eq!(sample.level(Level::StorageBytes), None);
 /// assert_eq!(sample.added(Counter::ApiCalls), Some(3));
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Sample {
     at: Timestamp,
-    levels: [Option<u64>; Level::ALL.len()],
-    added: [Option<u64>; Counter::ALL.len()],
+    /// A bit for each field that was measured: the levels by their index, then the counters.
+    measured: u16,
+    // 0 where nobody measured, so that adding needs no question.
+    levels: [u64; Level::ALL.len()],
+    counters: [u64; Counter::ALL.len()],
 }
 
 impl Sample {
     /// An empty sample taken at that instant.
     #[must_use]
     pub const fn at(at: Timestamp) -> Self {
-        Self { at, levels: [None; Level::ALL.len()], added: [None; Counter::ALL.len()] }
+        Self { at, measured: 0, levels: [0; Level::ALL.len()], counters: [0; Counter::ALL.len()] }
     }
 
     /// The same with a level's present value, held to [`MAX_AMOUNT`].
@@ -148,16 +163,15 @@ impl Sample {
 
     /// Sets a level's present value.
     pub const fn set_level(&mut self, level: Level, value: u64) {
-        self.levels[level.index()] = Some(if value > MAX_AMOUNT { MAX_AMOUNT } else { value });
+        self.measured |= level.bit();
+        self.levels[level.index()] = if value > MAX_AMOUNT { MAX_AMOUNT } else { value };
     }
 
     /// Adds to a counter.
     pub const fn add(&mut self, counter: Counter, amount: u64) {
-        let sum = match self.added[counter.index()] {
-            Some(already) => already.saturating_add(amount),
-            None => amount,
-        };
-        self.added[counter.index()] = Some(if sum > MAX_AMOUNT { MAX_AMOUNT } else { sum });
+        self.measured |= counter.bit();
+        let sum = self.counters[counter.index()].saturating_add(amount);
+        self.counters[counter.index()] = if sum > MAX_AMOUNT { MAX_AMOUNT } else { sum };
     }
 
     /// When it was taken.
@@ -169,18 +183,50 @@ impl Sample {
     /// A level's value, absent where it was not measured.
     #[must_use]
     pub const fn level(&self, level: Level) -> Option<u64> {
-        self.levels[level.index()]
+        if self.measured & level.bit() == 0 { None } else { Some(self.levels[level.index()]) }
     }
 
     /// What was added to a counter, absent where it was not measured.
     #[must_use]
     pub const fn added(&self, counter: Counter) -> Option<u64> {
-        self.added[counter.index()]
+        if self.measured & counter.bit() == 0 { None } else { Some(self.counters[counter.index()]) }
     }
 
     /// Whether nothing at all was measured.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.levels.iter().chain(&self.added).all(Option::is_none)
+    pub const fn is_empty(&self) -> bool {
+        self.measured == 0
+    }
+
+    /// A bit for each field that was measured: the levels by their index, then the counters.
+    pub(crate) const fn measured(&self) -> u16 {
+        self.measured
+    }
+
+    /// The levels by their index; 0 where nobody measured.
+    pub(crate) const fn levels(&self) -> &[u64; Level::ALL.len()] {
+        &self.levels
+    }
+
+    /// The counters by their index; 0 where nobody measured.
+    pub(crate) const fn counters(&self) -> &[u64; Counter::ALL.len()] {
+        &self.counters
+    }
+}
+
+#[expect(clippy::missing_fields_in_debug, reason = "what was measured is shown by its name, and nothing else")]
+impl fmt::Debug for Sample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = f.debug_struct("Sample");
+        text.field("at", &self.at);
+        Level::ALL.iter().filter_map(|level| Some((level.name(), self.level(*level)?))).for_each(|(name, value)| {
+            text.field(name, &value);
+        });
+        Counter::ALL.iter().filter_map(|counter| Some((counter.name(), self.added(*counter)?))).for_each(
+            |(name, amount)| {
+                text.field(name, &amount);
+            },
+        );
+        text.finish()
     }
 }

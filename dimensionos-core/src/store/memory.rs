@@ -6,12 +6,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
-use crate::allocation::{Allocation, TierName};
+use crate::allocation::{Allocation, Hold, KeyedDecision, LimitOverride, TierName};
 use crate::auth::{AccessKey, KeyId, PasswordHash, RefreshRecord, Session};
-use crate::id::{AccessKeyId, AccountId, SessionId};
-use crate::monitoring::{Bucket, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow};
+use crate::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId};
+use crate::monitoring::{Bucket, Counter, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow};
 use crate::secret::SecretDigest;
-use crate::store::{Access, AccessKeys, Accounts, Sessions, Store, StoreError, Tiers, Tx, Usage};
+use crate::store::{Access, AccessKeys, Accounts, Jobs, Quotas, Sessions, Store, StoreError, Tiers, Tx, Usage};
 use crate::time::Timestamp;
 use crate::users::{Account, AnonymousId};
 
@@ -44,11 +44,15 @@ struct State {
     sources: Table<(AccessKeyId, SourceName), SourceState>,
     usage: Table<(AccountId, Resolution, Bucket), Rollup>,
     readings: Table<AccountId, Readings>,
+    holds: Table<HoldId, Hold>,
+    decisions: Table<SecretDigest, KeyedDecision>,
+    overrides: Table<(AccountId, &'static str), LimitOverride>,
+    jobs: Table<&'static str, (ReplicaId, Timestamp)>,
 }
 
 impl State {
     fn each_table(&mut self, act: fn(&mut dyn Undo)) {
-        let tables: [&mut dyn Undo; 11] = [
+        let tables: [&mut dyn Undo; 15] = [
             &mut self.accounts,
             &mut self.tags,
             &mut self.passwords,
@@ -60,6 +64,10 @@ impl State {
             &mut self.sources,
             &mut self.usage,
             &mut self.readings,
+            &mut self.holds,
+            &mut self.decisions,
+            &mut self.overrides,
+            &mut self.jobs,
         ];
         tables.into_iter().for_each(act);
     }
@@ -250,6 +258,9 @@ impl Accounts for MemoryTx {
         state.recovery_codes.remove_where(|(owner, _), ()| *owner == id);
         state.usage.remove_where(|(owner, ..), _| *owner == id);
         state.readings.remove(&id);
+        state.holds.remove_where(|_, hold| hold.account == id);
+        state.decisions.remove_where(|_, decided| decided.account == id);
+        state.overrides.remove_where(|(owner, _), _| *owner == id);
         Ok(())
     }
 
@@ -379,21 +390,20 @@ impl Tiers for MemoryTx {
 
 #[async_trait]
 impl Usage for MemoryTx {
-    async fn source(&mut self, agent: AccessKeyId, name: &SourceName) -> Result<Option<SourceState>, StoreError> {
-        Ok(self.state().sources.rows.get(&(agent, name.clone())).cloned())
+    async fn sources(&mut self, sources: &[(AccessKeyId, SourceName)]) -> Result<Vec<Option<SourceState>>, StoreError> {
+        let rows = &self.state().sources.rows;
+        Ok(sources.iter().map(|source| rows.get(source).cloned()).collect())
     }
 
     async fn source_count(&mut self, agent: AccessKeyId) -> Result<u64, StoreError> {
         Ok(self.state().sources.rows.keys().filter(|(owner, _)| *owner == agent).count() as u64)
     }
 
-    async fn save_source(
-        &mut self,
-        agent: AccessKeyId,
-        name: &SourceName,
-        state: &SourceState,
-    ) -> Result<(), StoreError> {
-        self.state_mut()?.sources.put((agent, name.clone()), state.clone());
+    async fn save_sources(&mut self, sources: &[(AccessKeyId, SourceName, SourceState)]) -> Result<(), StoreError> {
+        let rows = &mut self.state_mut()?.sources;
+        for (agent, name, state) in sources {
+            rows.put((*agent, name.clone()), state.clone());
+        }
         Ok(())
     }
 
@@ -423,6 +433,13 @@ impl Usage for MemoryTx {
         Ok(rows.map(|((_, _, bucket), rollup)| (*bucket, *rollup)).collect())
     }
 
+    async fn used_since(&mut self, account: AccountId, counter: Counter, from: Timestamp) -> Result<u64, StoreError> {
+        let first = (account, Resolution::Minute, Bucket::at(from));
+        let end = (account, Resolution::Hour, Bucket::at(Timestamp::EPOCH));
+        let amounts = self.state().usage.rows.range(first..end).filter_map(|(_, rollup)| rollup.total(counter));
+        Ok(amounts.fold(0, u64::saturating_add))
+    }
+
     async fn purge_usage(&mut self, resolution: Resolution, before: Timestamp) -> Result<u64, StoreError> {
         let is_old = |key: &(AccountId, Resolution, Bucket), _: &Rollup| key.1 == resolution && key.2.start() < before;
         Ok(self.state_mut()?.usage.remove_where(is_old))
@@ -440,5 +457,81 @@ impl Usage for MemoryTx {
 
     async fn readings(&mut self, account: AccountId) -> Result<Readings, StoreError> {
         Ok(self.state().readings.rows.get(&account).copied().unwrap_or_default())
+    }
+}
+
+#[async_trait]
+impl Quotas for MemoryTx {
+    async fn holds(&mut self, account: AccountId) -> Result<Vec<Hold>, StoreError> {
+        let holds = self.state().holds.rows.values();
+        Ok(holds.filter(|hold| hold.account == account).copied().collect())
+    }
+
+    async fn hold(&mut self, id: HoldId) -> Result<Option<Hold>, StoreError> {
+        Ok(self.state().holds.rows.get(&id).copied())
+    }
+
+    async fn save_hold(&mut self, hold: &Hold) -> Result<(), StoreError> {
+        self.state_mut()?.holds.put(hold.id, *hold);
+        Ok(())
+    }
+
+    async fn remove_hold(&mut self, id: HoldId) -> Result<(), StoreError> {
+        self.state_mut()?.holds.remove(&id);
+        Ok(())
+    }
+
+    async fn decisions(&mut self, keys: &[SecretDigest]) -> Result<Vec<Option<KeyedDecision>>, StoreError> {
+        let rows = &self.state().decisions.rows;
+        Ok(keys.iter().map(|key| rows.get(key).cloned()).collect())
+    }
+
+    async fn decisions_of(&mut self, account: AccountId) -> Result<Vec<KeyedDecision>, StoreError> {
+        let rows = self.state().decisions.rows.values();
+        Ok(rows.filter(|decided| decided.account == account).cloned().collect())
+    }
+
+    async fn insert_decisions(&mut self, decisions: &[KeyedDecision]) -> Result<(), StoreError> {
+        let rows = &mut self.state_mut()?.decisions;
+        if decisions.iter().any(|decided| rows.rows.contains_key(&decided.key)) {
+            return Err(StoreError::Conflict);
+        }
+        decisions.iter().for_each(|decided| rows.put(decided.key, decided.clone()));
+        Ok(())
+    }
+
+    async fn overrides(&mut self, account: AccountId) -> Result<Vec<LimitOverride>, StoreError> {
+        let rows = self.state().overrides.rows.iter();
+        Ok(rows.filter(|((owner, _), _)| *owner == account).map(|(_, own)| *own).collect())
+    }
+
+    async fn set_override(&mut self, account: AccountId, own: &LimitOverride) -> Result<(), StoreError> {
+        self.state_mut()?.overrides.put((account, own.resource.name()), *own);
+        Ok(())
+    }
+
+    async fn purge_quotas(&mut self, before: Timestamp) -> Result<u64, StoreError> {
+        let state = self.state_mut()?;
+        let holds = state.holds.remove_where(|_, hold| hold.expires_at < before);
+        let decisions = state.decisions.remove_where(|_, decided| decided.expires_at < before);
+        Ok(holds + decisions + state.overrides.remove_where(|_, own| own.until < before))
+    }
+}
+
+#[async_trait]
+impl Jobs for MemoryTx {
+    async fn take_job(
+        &mut self,
+        job: &'static str,
+        holder: ReplicaId,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let jobs = &mut self.state_mut()?.jobs;
+        let is_free = jobs.rows.get(&job).is_none_or(|(known, until)| *known == holder || *until <= now);
+        if is_free {
+            jobs.put(job, (holder, until));
+        }
+        Ok(is_free)
     }
 }

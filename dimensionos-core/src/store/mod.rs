@@ -9,10 +9,10 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use crate::allocation::Allocation;
+use crate::allocation::{Allocation, Hold, KeyedDecision, LimitOverride, Resource};
 use crate::auth::{AccessKey, KeyId, PasswordHash, RefreshRecord, Session};
-use crate::id::{AccessKeyId, AccountId, SessionId};
-use crate::monitoring::{Bucket, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow};
+use crate::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId};
+use crate::monitoring::{Bucket, Counter, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow};
 use crate::secret::SecretDigest;
 use crate::time::Timestamp;
 use crate::users::{Account, AnonymousId};
@@ -72,7 +72,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 /// One transaction: nothing of it is seen by others before [`commit`](Tx::commit), and nothing is kept where it is
 /// dropped instead.
 #[async_trait]
-pub trait Tx: Accounts + Sessions + AccessKeys + Tiers + Usage + Send {
+pub trait Tx: Accounts + Sessions + AccessKeys + Tiers + Usage + Quotas + Jobs + Send {
     /// Makes everything done in it durable, all or nothing.
     async fn commit(self: Box<Self>) -> Result<(), StoreError>;
 }
@@ -98,7 +98,7 @@ pub trait Accounts {
     async fn use_recovery_code(&mut self, account: AccountId, digest: &SecretDigest) -> Result<bool, StoreError>;
     /// How many recovery codes an account has left.
     async fn recovery_code_count(&mut self, account: AccountId) -> Result<u64, StoreError>;
-    /// Removes an account and everything that is kept of it: its password, codes, sessions, usage and readings.
+    /// Removes an account and everything that is kept of it: its password, codes, sessions, usage, readings and quotas.
     async fn erase_account(&mut self, id: AccountId) -> Result<(), StoreError>;
     /// How many accounts have their tag under each pepper, in the order of the peppers' ids.
     async fn accounts_by_pepper(&mut self) -> Result<Vec<(KeyId, u64)>, StoreError>;
@@ -153,18 +153,18 @@ pub trait Tiers {
 
 /// What accounts used.
 #[async_trait]
-pub trait Usage {
-    /// What is known of a source's sequence; absent for a source never heard of.
-    async fn source(&mut self, agent: AccessKeyId, name: &SourceName) -> Result<Option<SourceState>, StoreError>;
+pub trait Usage: Send {
+    /// What is known of the sequences of sources, in the order asked; absent for a source never heard of.
+    async fn sources(&mut self, sources: &[(AccessKeyId, SourceName)]) -> Result<Vec<Option<SourceState>>, StoreError>;
     /// How many sources an agent has.
     async fn source_count(&mut self, agent: AccessKeyId) -> Result<u64, StoreError>;
-    /// Writes down a source's sequence.
-    async fn save_source(
-        &mut self,
-        agent: AccessKeyId,
-        name: &SourceName,
-        state: &SourceState,
-    ) -> Result<(), StoreError>;
+    /// Writes down the sequences of sources never heard of before; `Conflict` where another process has heard of one
+    /// meanwhile. A storage that no two processes share need not look.
+    async fn add_sources(&mut self, sources: &[(AccessKeyId, SourceName, SourceState)]) -> Result<(), StoreError> {
+        self.save_sources(sources).await
+    }
+    /// Writes down the sequences of sources. No source stands twice.
+    async fn save_sources(&mut self, sources: &[(AccessKeyId, SourceName, SourceState)]) -> Result<(), StoreError>;
     /// Adds to what the buckets hold: counters and sums are added, peaks raised. No bucket stands twice in `rows`.
     async fn add_usage(&mut self, rows: &[UsageRow]) -> Result<(), StoreError>;
     /// The buckets of an account that start in `from..to`, oldest first.
@@ -175,10 +175,61 @@ pub trait Usage {
         from: Timestamp,
         to: Timestamp,
     ) -> Result<Vec<(Bucket, Rollup)>, StoreError>;
+    /// The same of one resource, for long ranges: what else was measured may be left out.
+    async fn usage_of(
+        &mut self,
+        account: AccountId,
+        _resource: Resource,
+        resolution: Resolution,
+        (from, to): (Timestamp, Timestamp),
+    ) -> Result<Vec<(Bucket, Rollup)>, StoreError> {
+        self.usage(account, resolution, from, to).await
+    }
+    /// What an account added to a counter in the minutes that start at `from` or later.
+    async fn used_since(&mut self, account: AccountId, counter: Counter, from: Timestamp) -> Result<u64, StoreError>;
     /// Removes the buckets of a resolution that started before that instant, and says how many.
     async fn purge_usage(&mut self, resolution: Resolution, before: Timestamp) -> Result<u64, StoreError>;
     /// Sets the newest readings: each level's is replaced by a reading as new or newer. No account stands twice.
     async fn save_readings(&mut self, readings: &[(AccountId, Readings)]) -> Result<(), StoreError>;
     /// The newest readings of an account; all absent where there are none.
     async fn readings(&mut self, account: AccountId) -> Result<Readings, StoreError>;
+}
+
+/// What is granted, reserved and decided of accounts' quotas, and limits of their own.
+#[async_trait]
+pub trait Quotas {
+    /// The holds on an account's quotas, expired ones too, in the order of their ids.
+    async fn holds(&mut self, account: AccountId) -> Result<Vec<Hold>, StoreError>;
+    /// A hold by its id.
+    async fn hold(&mut self, id: HoldId) -> Result<Option<Hold>, StoreError>;
+    /// Adds a hold, or puts it in the place of the one of its id.
+    async fn save_hold(&mut self, hold: &Hold) -> Result<(), StoreError>;
+    /// Removes a hold; nothing where it is gone already.
+    async fn remove_hold(&mut self, id: HoldId) -> Result<(), StoreError>;
+    /// What was decided under keys, in the order asked.
+    async fn decisions(&mut self, keys: &[SecretDigest]) -> Result<Vec<Option<KeyedDecision>>, StoreError>;
+    /// What was decided for an account under any key, in the order of the keys' digests.
+    async fn decisions_of(&mut self, account: AccountId) -> Result<Vec<KeyedDecision>, StoreError>;
+    /// Adds decisions; `Conflict` where a key has one.
+    async fn insert_decisions(&mut self, decisions: &[KeyedDecision]) -> Result<(), StoreError>;
+    /// An account's own limits, ended ones too, in the order of the resources' names.
+    async fn overrides(&mut self, account: AccountId) -> Result<Vec<LimitOverride>, StoreError>;
+    /// Sets an account's own limit on a resource, in place of any it has.
+    async fn set_override(&mut self, account: AccountId, own: &LimitOverride) -> Result<(), StoreError>;
+    /// Removes holds, decisions and overrides that ended before that instant, and says how many.
+    async fn purge_quotas(&mut self, before: Timestamp) -> Result<u64, StoreError>;
+}
+
+/// Which of the processes on one database does its jobs.
+#[async_trait]
+pub trait Jobs {
+    /// Takes a job until an instant, or goes on with it; says whether it is the holder's. It is not while another has
+    /// it.
+    async fn take_job(
+        &mut self,
+        job: &'static str,
+        holder: ReplicaId,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, StoreError>;
 }

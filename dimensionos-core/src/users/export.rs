@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::Error;
+use crate::allocation::{Hold, KeyedDecision, LimitOverride};
 use crate::auth::{RefreshRecord, Session};
 use crate::id::AccountId;
 use crate::monitoring::{Bucket, Counter, Level, Readings, Resolution, Rollup};
@@ -12,6 +12,7 @@ use crate::payment::Standing;
 use crate::store::Tx;
 use crate::time::Timestamp;
 use crate::users::Account;
+use crate::{Code, Error};
 
 /// What stands for a digest of a secret.
 const NOT_SHOWN: &str = "kept, and not shown";
@@ -28,7 +29,44 @@ pub struct Export {
     sessions: Vec<ExportedSession>,
     refresh_tokens: Vec<ExportedRefreshToken>,
     readings: BTreeMap<&'static str, ExportedReading>,
+    last_measured_at: Option<String>,
     usage: ExportedUsage,
+    limits: Vec<ExportedLimit>,
+    holds: Vec<ExportedHold>,
+    decisions: Vec<ExportedQuotaDecision>,
+}
+
+/// A limit of the account's own.
+#[derive(Debug, Serialize)]
+struct ExportedLimit {
+    resource: &'static str,
+    limit: u64,
+    until: String,
+}
+
+/// What is granted or reserved of a quota.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ExportedHold {
+    resource: &'static str,
+    amount: u64,
+    expires_at: String,
+}
+
+/// What was decided under a key.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ExportedQuotaDecision {
+    key: &'static str,
+    resource: &'static str,
+    amount: u64,
+    is_allowed: bool,
+    is_over: bool,
+    reason: Option<&'static str>,
+    limit: Option<u64>,
+    used: u64,
+    resets_at: Option<String>,
+    expires_at: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -127,6 +165,7 @@ impl Export {
         let account = tx.account(id).await?.ok_or(Error::no_account())?;
         let password = tx.password(id).await?;
         let sessions = tx.sessions(id).await?;
+        let newest = tx.readings(id).await?;
         Ok(Self {
             format: "dimensionos-export/1",
             exported_at: now.to_string(),
@@ -135,12 +174,16 @@ impl Export {
             recovery_codes_left: tx.recovery_code_count(id).await?,
             sessions: sessions.iter().map(ExportedSession::from).collect(),
             refresh_tokens: tx.refreshes(id).await?.iter().map(ExportedRefreshToken::from).collect(),
-            readings: readings(&tx.readings(id).await?),
+            readings: readings(&newest),
+            last_measured_at: newest.newest().map(|at| at.to_string()),
             usage: ExportedUsage {
                 minutes: buckets(tx, id, Resolution::Minute).await?,
                 hours: buckets(tx, id, Resolution::Hour).await?,
                 days: buckets(tx, id, Resolution::Day).await?,
             },
+            limits: tx.overrides(id).await?.iter().map(ExportedLimit::from).collect(),
+            holds: tx.holds(id).await?.iter().map(ExportedHold::from).collect(),
+            decisions: tx.decisions_of(id).await?.iter().map(ExportedQuotaDecision::from).collect(),
         })
     }
 }
@@ -190,6 +233,36 @@ impl From<&RefreshRecord> for ExportedRefreshToken {
             session: record.session.to_string(),
             expires_at: record.expires_at.to_string(),
             used_at: record.used_at.map(|used_at| used_at.to_string()),
+        }
+    }
+}
+
+impl From<&LimitOverride> for ExportedLimit {
+    fn from(own: &LimitOverride) -> Self {
+        Self { resource: own.resource.name(), limit: own.limit, until: own.until.to_string() }
+    }
+}
+
+impl From<&Hold> for ExportedHold {
+    fn from(hold: &Hold) -> Self {
+        Self { resource: hold.resource.name(), amount: hold.amount, expires_at: hold.expires_at.to_string() }
+    }
+}
+
+impl From<&KeyedDecision> for ExportedQuotaDecision {
+    fn from(decided: &KeyedDecision) -> Self {
+        let decision = &decided.decision;
+        Self {
+            key: NOT_SHOWN,
+            resource: decision.resource.name(),
+            amount: decided.amount,
+            is_allowed: decision.is_allowed,
+            is_over: decision.is_over,
+            reason: decision.reason.map(Code::name),
+            limit: decision.limit,
+            used: decision.used,
+            resets_at: decision.resets_at.map(|at| at.to_string()),
+            expires_at: decided.expires_at.to_string(),
         }
     }
 }

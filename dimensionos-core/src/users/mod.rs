@@ -2,6 +2,7 @@
 
 mod account;
 mod directory;
+mod events;
 mod export;
 pub mod identity;
 mod service;
@@ -11,6 +12,8 @@ mod terms;
 
 pub use account::Account;
 pub(crate) use directory::{Directory, Entry};
+pub use events::AccountEvent;
+pub(crate) use events::Events;
 pub use export::Export;
 pub use identity::{AccountNumber, AnonymousId, EmailDigest, Identity};
 pub use service::{Registered, Registration, Users};

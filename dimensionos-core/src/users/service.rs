@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use futures_util::{Stream, StreamExt};
+
 use crate::Error;
 use crate::allocation::TierName;
 use crate::auth::{Auth, Guess, NewTokens, Password, Proof, RecoveryCode, TokenPair, set_codes};
@@ -12,7 +14,7 @@ use crate::platform::Inner;
 use crate::policy::{Action, Target, allows};
 use crate::store::{Access, StoreError};
 use crate::users::{
-    Account, AccountNumber, AnonymousId, Entry, Export, Identity, OperatorStatus, StatusNote, TermsName,
+    Account, AccountEvent, AccountNumber, AnonymousId, Entry, Export, Identity, OperatorStatus, StatusNote, TermsName,
 };
 
 /// Registers accounts and answers for them.
@@ -179,6 +181,7 @@ impl Users<'_> {
         allows(&context.caller, Action::SetStatus, Target::Service)?;
         let mut tx = inner.store.begin(Access::Write).await?;
         let mut account = tx.account(id).await?.ok_or(Error::no_account())?;
+        let before = inner.standing(&account);
         account.operator_status = match status {
             ServiceStatus::Active => None,
             _ => Some(OperatorStatus { status, since: inner.clock.now(), note }),
@@ -186,7 +189,33 @@ impl Users<'_> {
         tx.update_account(&account).await?;
         let sessions = tx.sessions(id).await?;
         inner.commit_shown(tx, Entry { account: account.clone(), sessions }).await?;
+        let after = inner.standing(&account);
+        if before.status != after.status {
+            let (from, to, reason, at) = (before.status, after.status, after.reason, inner.clock.now());
+            inner.metering.events.tell(id, AccountEvent::StatusChanged { from, to, reason, at });
+        }
         Ok(account)
+    }
+
+    /// Listens to what happens to an account from now on. Its quotas are looked at twice a second.
+    ///
+    /// # Errors
+    /// `NotFound` where there is none, or it is not the caller's; those of the account's status.
+    pub async fn events(
+        &self,
+        context: &Context,
+        id: AccountId,
+    ) -> Result<impl Stream<Item = AccountEvent> + Send + Unpin + use<>, Error> {
+        let Self(inner) = self;
+        inner.admit(&context.caller, Action::WatchUsage, id).await?;
+        // Held in memory for as long as somebody listens, for its quotas are looked at there.
+        let cell = inner.metering.cell(&*inner.store, id, inner.clock.now()).await?;
+        let events = inner.metering.events.listen(id);
+        // Boxed, so that whoever listens need not pin it.
+        Ok(Box::pin(events.map(move |event| {
+            let _held = &cell;
+            event
+        })))
     }
 
     /// Accepts a version of the terms for the caller's account: the one in force, or an announced one.

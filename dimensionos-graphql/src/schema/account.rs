@@ -7,6 +7,7 @@ use crate::engine::Asked;
 use crate::error::dress;
 use crate::schema::allocation::{Allocation, TierName};
 use crate::schema::monitoring::{Resolution, Resource, ResourceMetrics, UsagePeriod, UsagePoint, UsageSummary};
+use crate::schema::quota::LimitOverrideInForce;
 use crate::schema::session::Session;
 use crate::schema::terms::AccountTerms;
 use crate::schema::{DateTime, UInt53};
@@ -142,17 +143,26 @@ impl Account {
             .map_err(|_| dress(&Error::Internal { what: "an export could not be written" }, asked))
     }
 
-    /// What its tier grants.
+    /// What its tier grants, or what was granted to it alone for a time.
     async fn allocation(&self, context: &Context<'_>) -> Result<Allocation> {
         let asked = Asked::of(context)?;
-        Ok(asked.platform.allocation().tier(self.row.tier).into())
+        let allocation = asked.platform.allocation().of(&self.viewer, self.row.id).await;
+        Ok(allocation.map_err(|error| dress(&error, asked))?.into())
+    }
+
+    /// Limits of its own that are in force, in place of its tier's.
+    async fn limit_overrides(&self, context: &Context<'_>) -> Result<Vec<LimitOverrideInForce>> {
+        let asked = Asked::of(context)?;
+        let own = asked.platform.allocation().overrides(&self.viewer, self.row.id).await;
+        Ok(own.map_err(|error| dress(&error, asked))?.into_iter().map(LimitOverrideInForce::from).collect())
     }
 
     /// The newest reading of every meter. A reading nobody has reported is null, never 0.
     async fn metrics(&self, context: &Context<'_>) -> Result<ResourceMetrics> {
         let asked = Asked::of(context)?;
         let metrics = asked.platform.monitoring().metrics(&self.viewer, self.row.id).await;
-        let allocation = asked.platform.allocation().tier(self.row.tier);
+        let allocation = asked.platform.allocation().of(&self.viewer, self.row.id).await;
+        let allocation = allocation.map_err(|error| dress(&error, asked))?;
         Ok(ResourceMetrics::new(&metrics.map_err(|error| dress(&error, asked))?, &allocation))
     }
 

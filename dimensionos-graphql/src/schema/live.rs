@@ -6,6 +6,7 @@ use futures_util::{Stream, StreamExt};
 
 use crate::engine::Asked;
 use crate::error::dress;
+use crate::schema::events::AccountEvent;
 use crate::schema::monitoring::ResourceMetrics;
 
 /// The shortest interval of a subscription: ten values a second are as many as an eye follows.
@@ -36,12 +37,22 @@ impl Subscription {
                 field: "intervalMs",
                 reason: format!("not from {MIN_INTERVAL_MS} to {MAX_INTERVAL_MS}"),
             })?;
-            let row = asked.platform.users().account(&asked.context, account).await?;
             let monitoring = asked.platform.monitoring();
             let changes = monitoring.watch(&asked.context, account, Duration::from_millis(interval)).await?;
-            Ok((changes, asked.platform.allocation().tier(row.tier)))
+            Ok((changes, asked.platform.allocation().of(&asked.context, account).await?))
         };
         let (changes, allocation) = watched.await.map_err(|error: Error| dress(&error, asked))?;
         Ok(changes.map(move |metrics| ResourceMetrics::new(&metrics, &allocation)))
+    }
+
+    /// What happens to the signed-in account, from now on. Quotas are looked at twice a second.
+    async fn account_events(&self, context: &Context<'_>) -> Result<impl Stream<Item = AccountEvent> + use<>> {
+        let asked = Asked::of(context)?;
+        let events = async {
+            let account = asked.context.account()?.account;
+            asked.platform.users().events(&asked.context, account).await
+        };
+        let events = events.await.map_err(|error: Error| dress(&error, asked))?;
+        Ok(events.filter_map(async |event| AccountEvent::of(event)))
     }
 }

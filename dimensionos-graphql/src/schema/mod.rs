@@ -5,9 +5,11 @@ mod agent;
 mod allocation;
 mod auth;
 mod credentials;
+mod events;
 mod live;
 mod monitoring;
 mod node;
+mod quota;
 mod report;
 mod scalars;
 mod service;
@@ -32,6 +34,7 @@ pub struct Mutation(
     standing::StandingMutation,
     report::ReportMutation,
     agent::AgentMutation,
+    quota::QuotaMutation,
 );
 
 /// The schema's type.

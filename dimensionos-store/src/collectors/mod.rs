@@ -7,6 +7,7 @@ mod postgres;
 mod sqlite;
 
 use dimensionos_core::monitoring::Sample;
+use dimensionos_core::monitoring::collectors::{Absence, Gap, Gaps};
 use sea_orm::{DatabaseConnection, DbErr, RuntimeErr};
 
 use postgres::Postgres;
@@ -16,6 +17,7 @@ use sqlite::Sqlite;
 #[derive(Debug)]
 pub struct DatabaseCollector {
     database: Database,
+    gaps: Gaps,
 }
 
 #[derive(Debug)]
@@ -62,7 +64,7 @@ impl DatabaseCollector {
             Some("postgres" | "postgresql") => Database::Postgres(Postgres::connect(url).await?),
             _ => return Err(DatabaseCollectError::UnknownScheme),
         };
-        Ok(Self { database })
+        Ok(Self { database, gaps: Gaps::default() })
     }
 
     /// Reads the database and fills in what it offers.
@@ -71,14 +73,44 @@ impl DatabaseCollector {
     ///   count of queries, so they stay absent.
     /// - PostgreSQL: tables; records as its statistics estimate them; queries since the last call, as transactions: it
     ///   counts no statements, and a statement outside of a transaction is one. Those of this collector are taken off;
-    ///   the database's own upkeep (autovacuum) is not.
+    ///   the database's own upkeep (autovacuum) is not. Where the server is set not to count rows (`track_counts`),
+    ///   records are absent.
+    ///
+    /// Cost: where it was read last, a statement to PostgreSQL took 24 reads of `/proc/self/stat` (0.3 ms); one that
+    /// lists SQLite's tables 7 (0.08 ms), and counting 100,000 records of a file in memory 70 (0.9 ms), which grows with
+    /// the records. `cargo bench -p benches --bench collectors` reads them anew.
     ///
     /// # Errors
     /// What the database did; a lost connection is made anew at the next call.
     pub async fn collect(&mut self, sample: &mut Sample) -> Result<(), DatabaseCollectError> {
-        match &mut self.database {
-            Database::Sqlite(sqlite) => sqlite.collect(sample).await,
-            Database::Postgres(postgres) => postgres.collect(sample).await,
+        let mut gaps = Gaps::default();
+        let result = match &mut self.database {
+            Database::Sqlite(sqlite) => sqlite.collect(sample, &mut gaps).await,
+            Database::Postgres(postgres) => postgres.collect(sample, &mut gaps).await,
+        };
+        self.gaps = gaps;
+        result
+    }
+
+    /// What the last [`collect`](Self::collect) left absent of tables, records and queries, each with the reason; empty
+    /// before the first.
+    #[must_use]
+    pub fn gaps(&self) -> &[Gap] {
+        self.gaps.as_slice()
+    }
+}
+
+impl From<&DatabaseCollectError> for Absence {
+    fn from(error: &DatabaseCollectError) -> Self {
+        // PostgreSQL's insufficient_privilege; SQLite's SQLITE_PERM and SQLITE_AUTH.
+        const NOT_PERMITTED: [&str; 3] = ["42501", "3", "23"];
+        match error {
+            DatabaseCollectError::Unreachable => Self::NotThere,
+            DatabaseCollectError::Refused { code } if NOT_PERMITTED.contains(&code.as_str()) => Self::NotPermitted,
+            DatabaseCollectError::Refused { .. }
+            | DatabaseCollectError::Unreadable
+            | DatabaseCollectError::UnknownScheme
+            | DatabaseCollectError::InvalidUrl => Self::Unreadable,
         }
     }
 }

@@ -3,12 +3,13 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use dimensionos_core::monitoring::collectors::{Absence, Gaps};
 use dimensionos_core::monitoring::{Counter, Level, Sample};
 use sea_orm::DatabaseConnection;
 use sea_orm::sqlx::ConnectOptions;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
-use super::{DatabaseCollectError, count, row, sort_sqlx};
+use super::{DatabaseCollectError, count, row, sort, sort_sqlx};
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -17,7 +18,8 @@ const STATISTICS: &str = "SELECT \
     (SELECT count(*) FROM pg_stat_user_tables), \
     (SELECT coalesce(sum(greatest(n_live_tup, 0)), 0)::bigint FROM pg_stat_user_tables), \
     (SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()), \
-    pg_backend_pid()::bigint";
+    pg_backend_pid()::bigint, \
+    current_setting('track_counts')::bool";
 
 #[derive(Debug)]
 pub(super) struct Postgres {
@@ -41,7 +43,22 @@ impl Postgres {
         Ok(Self { connection: DatabaseConnection::from(pool), session: None, queries: Queries::default() })
     }
 
-    pub(super) async fn collect(&mut self, sample: &mut Sample) -> Result<(), DatabaseCollectError> {
+    pub(super) async fn collect(&mut self, sample: &mut Sample, gaps: &mut Gaps) -> Result<(), DatabaseCollectError> {
+        let statistics = self.read().await;
+        let known = statistics.as_ref().map_err(Absence::from);
+        gaps.set_level(sample, Level::TableCount, known.map(|known| known.tables));
+        gaps.set_level(sample, Level::RecordCount, known.and_then(|known| known.records.ok_or(Absence::SwitchedOff)));
+        let added = known.and_then(|known| {
+            let session = Some(known.session);
+            let is_new = self.session != session;
+            self.session = session;
+            self.queries.add(known.transactions, is_new).ok_or(Absence::Baseline)
+        });
+        gaps.add(sample, Counter::DatabaseQueries, added);
+        statistics.map(|_| ())
+    }
+
+    async fn read(&self) -> Result<Statistics, DatabaseCollectError> {
         let row = match row(&self.connection, STATISTICS.to_owned()).await {
             // The pool finds out that a connection was lost by using it; the second try makes a new one.
             Err(DatabaseCollectError::Unreachable) => row(&self.connection, STATISTICS.to_owned()).await?,
@@ -51,16 +68,24 @@ impl Postgres {
             }
             answer => answer?,
         };
-        sample.set_level(Level::TableCount, count(&row, 0)?);
-        sample.set_level(Level::RecordCount, count(&row, 1)?);
-        let session = Some(count(&row, 3)?);
-        let is_new = self.session != session;
-        self.session = session;
-        if let Some(added) = self.queries.add(count(&row, 2)?, is_new) {
-            sample.add(Counter::DatabaseQueries, added);
-        }
-        Ok(())
+        let is_tracked: bool = row.try_get_by_index(4).map_err(|error| sort(&error))?;
+        Ok(Statistics {
+            tables: count(&row, 0)?,
+            records: if is_tracked { Some(count(&row, 1)?) } else { None },
+            transactions: count(&row, 2)?,
+            session: count(&row, 3)?,
+        })
     }
+}
+
+/// One answer.
+#[derive(Debug)]
+struct Statistics {
+    tables: u64,
+    /// Absent where the server is set not to count rows: what stands there then is old, or nothing.
+    records: Option<u64>,
+    transactions: u64,
+    session: u64,
 }
 
 /// Transactions of others since the first reading.

@@ -3,8 +3,8 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use dimensionos_core::monitoring::collectors::Pace;
-use dimensionos_core::monitoring::{Level, Sample};
+use dimensionos_core::monitoring::collectors::{Absence, Gaps, Pace};
+use dimensionos_core::monitoring::{Counter, Level, Sample};
 use sea_orm::sqlx::ConnectOptions;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
@@ -35,15 +35,34 @@ impl Sqlite {
         Ok(Self { connection: DatabaseConnection::from(pool), pace: Pace::default() })
     }
 
-    pub(super) async fn collect(&mut self, sample: &mut Sample) -> Result<(), DatabaseCollectError> {
-        let tables = self.tables().await?;
-        sample.set_level(Level::TableCount, tables.len() as u64);
-        let Some(begun) = self.pace.begin() else { return Ok(()) };
-        let records = self.records(&tables).await;
+    pub(super) async fn collect(&mut self, sample: &mut Sample, gaps: &mut Gaps) -> Result<(), DatabaseCollectError> {
+        // A file keeps no count of what is asked of it.
+        gaps.add(sample, Counter::DatabaseQueries, Err(Absence::NotCounted));
+        let tables = self.tables().await;
+        gaps.set_level(
+            sample,
+            Level::TableCount,
+            tables.as_ref().map(|tables| tables.len() as u64).map_err(Absence::from),
+        );
+        let (records, result) = match tables {
+            Ok(tables) => match self.paced_records(&tables).await {
+                Some(Ok(records)) => (Ok(records), Ok(())),
+                Some(Err(error)) => (Err(Absence::from(&error)), Err(error)),
+                None => (Err(Absence::NotDue), Ok(())),
+            },
+            Err(error) => (Err(Absence::from(&error)), Err(error)),
+        };
+        gaps.set_level(sample, Level::RecordCount, records);
+        result
+    }
+
+    /// Absent where the next count is not due yet.
+    async fn paced_records(&mut self, tables: &[String]) -> Option<Result<u64, DatabaseCollectError>> {
+        let begun = self.pace.begin()?;
+        let records = self.records(tables).await;
         // A reading that failed half-way has cost as much, and is not made again any sooner.
         self.pace.finish(begun);
-        sample.set_level(Level::RecordCount, records?);
-        Ok(())
+        Some(records)
     }
 
     async fn tables(&self) -> Result<Vec<String>, DatabaseCollectError> {
@@ -77,7 +96,6 @@ mod tests {
     use super::super::DatabaseCollector;
     use super::*;
     use dimensionos_core::Timestamp;
-    use dimensionos_core::monitoring::Counter;
 
     async fn written(statements: &[&str]) -> (tempfile::TempDir, String) {
         let directory = tempfile::tempdir().unwrap();

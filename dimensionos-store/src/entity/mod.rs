@@ -3,7 +3,11 @@
 
 pub(crate) mod access_key;
 pub(crate) mod account;
+pub(crate) mod job_lease;
+pub(crate) mod limit_override;
 pub(crate) mod password;
+pub(crate) mod quota_decision;
+pub(crate) mod quota_hold;
 pub(crate) mod recovery_code;
 pub(crate) mod refresh_token;
 pub(crate) mod session;

@@ -10,8 +10,8 @@ use procfs::net::{TcpNetEntry, TcpState};
 use procfs::process::{FDTarget, Process, Stat};
 use procfs::{Current, CurrentSI, FromRead, KernelStats, ProcError, ProcResult, Uptime};
 
-use super::CollectError;
-use super::traffic::Carried;
+use super::traffic::{Carried, Interfaces};
+use super::{Absence, CollectError};
 
 /// One process as `/proc/PID/stat` has it, in the kernel's ticks (10 ms on every usual kernel).
 ///
@@ -148,12 +148,22 @@ pub(super) fn established(pid: Option<u32>) -> Result<Vec<u64>, CollectError> {
 /// The inodes of the sockets that a process holds open; none where it has ended.
 pub(super) fn sockets(pid: u32) -> Result<HashSet<u64>, CollectError> {
     let descriptors = present(handle(pid).and_then(|process| process.fd()));
-    let descriptors = descriptors.map_err(unreadable("the open sockets of a process"))?;
-    let sockets = descriptors.into_iter().flatten().filter_map(|descriptor| match descriptor.ok()?.target {
-        FDTarget::Socket(inode) => Some(inode),
-        _ => None,
-    });
-    Ok(sockets.collect())
+    let what = "the open sockets of a process";
+    let mut sockets = HashSet::new();
+    for descriptor in descriptors.map_err(unreadable(what))?.into_iter().flatten() {
+        match descriptor {
+            Ok(descriptor) => {
+                if let FDTarget::Socket(inode) = descriptor.target {
+                    sockets.insert(inode);
+                }
+            }
+            // A process may let us list its descriptors and not follow them.
+            Err(error @ ProcError::PermissionDenied(_)) => return Err(unreadable(what)(error)),
+            // Closed since it was listed, or of a kind that is not known.
+            Err(_) => {}
+        }
+    }
+    Ok(sockets)
 }
 
 /// How many of the sockets that these processes hold open are established TCP connections.
@@ -164,7 +174,7 @@ pub(super) fn connections(pids: impl Iterator<Item = u32>) -> Result<u64, Collec
     let mut established_inodes = HashSet::new();
     let mut held = HashSet::new();
     for pid in pids {
-        if namespaces.insert(namespace(pid)) {
+        if namespaces.insert(namespace(pid).ok()) {
             established_inodes.extend(established(Some(pid))?);
         }
         held.extend(sockets(pid)?);
@@ -172,20 +182,24 @@ pub(super) fn connections(pids: impl Iterator<Item = u32>) -> Result<u64, Collec
     Ok(held.intersection(&established_inodes).count() as u64)
 }
 
-/// The network namespace of a process; absent where it has ended, or may not be looked at.
-pub(super) fn namespace(pid: u32) -> Option<u64> {
-    fs::metadata(format!("/proc/{pid}/ns/net")).ok().map(|namespace| namespace.ino())
+/// The network namespace of a process.
+pub(super) fn namespace(pid: u32) -> Result<u64, Absence> {
+    match fs::metadata(format!("/proc/{pid}/ns/net")) {
+        Ok(namespace) => Ok(namespace.ino()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(Absence::NotThere),
+        Err(error) => Err(Absence::from(&error)),
+    }
 }
 
-/// What each interface but loopback has carried, in the network namespace of a process or in our own.
-pub(super) fn carried(pid: Option<u32>) -> Result<HashMap<String, Carried>, CollectError> {
+/// What each interface that counts has carried, in the network namespace of a process or in our own.
+pub(super) fn carried(pid: Option<u32>, counted: Interfaces) -> Result<HashMap<String, Carried>, CollectError> {
     let interfaces = match pid {
         None => procfs::net::dev_status(),
         Some(pid) => handle(pid).and_then(|process| process.dev_status()),
     };
     let interfaces = interfaces.map_err(unreadable("the network interfaces"))?;
-    let outward = interfaces.into_iter().filter(|(name, _)| name != "lo");
-    Ok(outward.map(|(name, now)| (name, Carried { sent: now.sent_bytes, received: now.recv_bytes })).collect())
+    let counted = interfaces.into_iter().filter(|(name, _)| counted.hold(name));
+    Ok(counted.map(|(name, now)| (name, Carried { sent: now.sent_bytes, received: now.recv_bytes })).collect())
 }
 
 fn handle(pid: u32) -> ProcResult<Process> {

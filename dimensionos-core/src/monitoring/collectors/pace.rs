@@ -5,6 +5,8 @@
 
 use std::time::{Duration, Instant};
 
+use super::Absence;
+
 /// A costly reading is made no more often than this, however quick it was.
 const SHORTEST_PERIOD: Duration = Duration::from_secs(30);
 /// A costly reading takes at most one part in so many of the time.
@@ -59,10 +61,12 @@ impl Stopwatch {
     }
 }
 
-/// Processor time over the time it was used in, in thousandths of a core; absent where no time has passed.
-pub(super) fn millicores(microseconds: u64, over: Duration) -> Option<u64> {
-    let share = u128::from(microseconds).saturating_mul(1_000).checked_div(over.as_micros())?;
-    Some(u64::try_from(share).unwrap_or(u64::MAX))
+/// Processor time over the time it was used in, in thousandths of a core; absent on the first lap, and where no time has
+/// passed.
+pub(super) fn millicores(microseconds: u64, over: Option<Duration>) -> Result<u64, Absence> {
+    let over = over.ok_or(Absence::Baseline)?.as_micros();
+    let share = u128::from(microseconds).saturating_mul(1_000).checked_div(over).ok_or(Absence::Baseline)?;
+    Ok(u64::try_from(share).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
@@ -85,8 +89,9 @@ mod tests {
 
     #[test]
     fn half_a_second_of_processor_in_a_second_is_half_a_core() {
-        assert_eq!(millicores(500_000, Duration::from_secs(1)), Some(500));
-        assert_eq!(millicores(500_000, Duration::ZERO), None);
+        assert_eq!(millicores(500_000, Some(Duration::from_secs(1))), Ok(500));
+        assert_eq!(millicores(500_000, Some(Duration::ZERO)), Err(Absence::Baseline));
+        assert_eq!(millicores(500_000, None), Err(Absence::Baseline));
     }
 
     #[test]

@@ -3,12 +3,31 @@
 use std::collections::HashMap;
 
 use super::super::sample::{Counter, Sample};
+use super::{Absence, Gaps};
 
 /// Bytes that one interface has carried since it came up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Carried {
     pub(super) sent: u64,
     pub(super) received: u64,
+}
+
+/// Whose bytes count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Interfaces {
+    /// Every interface but loopback.
+    #[default]
+    Outward,
+    /// Loopback too.
+    All,
+}
+
+impl Interfaces {
+    pub(super) fn hold(self, name: &str) -> bool {
+        // Elsewhere loopback has a number; on Linux a name that only begins like it is some other interface's.
+        let is_loopback = if cfg!(target_os = "linux") { name == "lo" } else { name.starts_with("lo") };
+        self == Self::All || !is_loopback
+    }
 }
 
 /// What each interface had carried at the last reading.
@@ -21,23 +40,25 @@ pub(super) struct Traffic {
 }
 
 impl Traffic {
-    /// Adds to the sample what was carried since the last call; the first call only sets the baseline.
-    pub(super) fn add_to(&mut self, sample: &mut Sample, present: HashMap<String, Carried>) {
-        if let Some(last) = &self.last {
-            let nothing = Carried { sent: 0, received: 0 };
-            let mut sent = 0_u64;
-            let mut received = 0_u64;
-            for (name, now) in &present {
-                // An interface that was not there before has carried everything since then.
-                let before = last.get(name).copied().unwrap_or(nothing);
-                sent = sent.saturating_add(grown(before.sent, now.sent));
-                received = received.saturating_add(grown(before.received, now.received));
-            }
-            sample.add(Counter::BytesSent, sent);
-            sample.add(Counter::BytesReceived, received);
+    /// What was carried since the last call; the first call only sets the baseline.
+    pub(super) fn since(&mut self, present: HashMap<String, Carried>) -> Result<Carried, Absence> {
+        let last = self.last.replace(present).ok_or(Absence::Baseline)?;
+        let nothing = Carried { sent: 0, received: 0 };
+        let mut sum = nothing;
+        for (name, now) in self.last.iter().flatten() {
+            // An interface that was not there before has carried everything since then.
+            let before = last.get(name).copied().unwrap_or(nothing);
+            sum.sent = sum.sent.saturating_add(grown(before.sent, now.sent));
+            sum.received = sum.received.saturating_add(grown(before.received, now.received));
         }
-        self.last = Some(present);
+        Ok(sum)
     }
+}
+
+/// Fills in what was carried, or why nothing is known of it.
+pub(super) fn fill(sample: &mut Sample, gaps: &mut Gaps, carried: Result<Carried, Absence>) {
+    gaps.add(sample, Counter::BytesSent, carried.map(|carried| carried.sent));
+    gaps.add(sample, Counter::BytesReceived, carried.map(|carried| carried.received));
 }
 
 /// A count that went back began anew, so that all of it is new.
@@ -54,7 +75,9 @@ mod tests {
         let present =
             interfaces.iter().map(|&(name, sent, received)| (name.to_owned(), Carried { sent, received })).collect();
         let mut sample = Sample::at(Timestamp::EPOCH);
-        traffic.add_to(&mut sample, present);
+        let mut gaps = Gaps::default();
+        fill(&mut sample, &mut gaps, traffic.since(present));
+        assert!(gaps.as_slice().iter().all(|gap| gap.absence == Absence::Baseline));
         (sample.added(Counter::BytesSent), sample.added(Counter::BytesReceived))
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::quotas::put_quotas;
 use super::{NOW, account, commit, digest, id, put_account, read, refresh, row, session, write};
 use crate::allocation::TierName;
 use crate::auth::{PasswordHash, Pepper};
@@ -137,6 +138,7 @@ pub async fn an_erased_account_leaves_nothing_and_others_whole(store: &dyn Store
         tx.insert_refresh(&refresh(number, &session)).await.expect("the token is new");
         tx.add_usage(&Resolution::ALL.map(|resolution| row(owner, resolution, NOW, &sample))).await.expect("usage");
         tx.save_readings(&[(owner, readings)]).await.expect("readings");
+        put_quotas(&mut *tx, number).await;
         commit(tx).await;
     }
     let mut tx = write(store).await;
@@ -154,6 +156,9 @@ pub async fn an_erased_account_leaves_nothing_and_others_whole(store: &dyn Store
         assert_eq!(tx.sessions(owner).await.unwrap().len(), usize::from(is_kept));
         assert_eq!(tx.refresh(&digest(number)).await.unwrap().is_some(), is_kept);
         assert_eq!(tx.readings(owner).await.unwrap() != Readings::default(), is_kept);
+        assert_eq!(tx.holds(owner).await.unwrap().len(), usize::from(is_kept));
+        assert_eq!(tx.decisions_of(owner).await.unwrap().len(), usize::from(is_kept));
+        assert_eq!(tx.overrides(owner).await.unwrap().len(), usize::from(is_kept));
         for resolution in Resolution::ALL {
             let rows = tx.usage(owner, resolution, Timestamp::EPOCH, after).await.unwrap();
             assert_eq!(rows.len(), usize::from(is_kept));

@@ -11,6 +11,7 @@
 )]
 
 mod accounts;
+mod quotas;
 mod sessions;
 mod usage;
 
@@ -26,6 +27,7 @@ use crate::time::Timestamp;
 use crate::users::{Account, AnonymousId};
 
 pub use accounts::*;
+pub use quotas::*;
 pub use sessions::*;
 pub use usage::*;
 
@@ -55,6 +57,12 @@ macro_rules! conformance_cases {
             a_source_keeps_its_sequence,
             writers_of_one_row_take_turns,
             many_rows_are_written_at_once,
+            a_hold_is_kept_changed_and_removed,
+            a_key_is_decided_once,
+            an_account_has_one_limit_of_its_own_a_resource,
+            quotas_that_ended_are_purged_and_nothing_else,
+            use_is_added_up_from_a_minute_on,
+            one_process_has_a_job_until_it_ends,
         );
     };
     (@each $fresh:path: $($case:ident),+ $(,)?) => {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{NOW, commit, id, read, row, write};
-use crate::allocation::{Allocation, TierName};
+use crate::allocation::{Allocation, Resource, TierName};
 use crate::id::AccessKeyId;
 use crate::monitoring::{
     Bucket, Counter, Level, MAX_AMOUNT, Reading, Readings, Resolution, Rollup, Sample, SourceName, SourceState,
@@ -42,6 +42,18 @@ pub async fn usage_adds_up_and_keeps_what_nobody_measured_absent(store: &dyn Sto
     let rows = tx.usage(id(1), Resolution::Minute, Timestamp::EPOCH, after).await.unwrap();
     assert_eq!(rows, [(Bucket::holding(NOW, Resolution::Minute), expected)]);
     assert_eq!(rows[0].1.total(Counter::BytesReceived), None);
+    for resource in Resource::ALL {
+        let range = (Timestamp::EPOCH, after);
+        let of_one = tx.usage_of(id(1), resource, Resolution::Minute, range).await.unwrap();
+        let [(bucket, rollup)] = of_one[..] else { panic!("{resource:?}: {of_one:?}") };
+        assert_eq!(bucket, rows[0].0);
+        if let Some(level) = resource.level() {
+            assert_eq!(rollup.level(level), expected.level(level));
+        }
+        if let Some(counter) = resource.counter() {
+            assert_eq!(rollup.total(counter), expected.total(counter));
+        }
+    }
     assert_eq!(rows[0].1.total(Counter::BytesSent), Some(0));
 }
 
@@ -132,14 +144,19 @@ pub async fn a_source_keeps_its_sequence(store: &dyn Store) {
     let names = ["", "web-1"].map(|name| name.parse::<SourceName>().expect("a good name"));
     let states = ["7", "9 4-4 6-7"].map(|state| state.parse::<SourceState>().expect("a good state"));
     let mut tx = write(store).await;
-    assert_eq!(tx.source(agent, &names[0]).await.unwrap(), None);
-    tx.save_source(agent, &names[0], &states[1]).await.expect("a source is added");
-    tx.save_source(agent, &names[0], &states[0]).await.expect("a source is changed");
-    tx.save_source(agent, &names[1], &states[1]).await.expect("a source is added");
+    let keys = [names[1].clone(), names[0].clone()].map(|name| (agent, name));
+    let row = |name: usize, state: usize| (agent, names[name].clone(), states[state].clone());
+    assert_eq!(tx.sources(&keys).await.unwrap(), [None, None]);
+    assert_eq!(tx.sources(&[]).await.unwrap(), []);
+    tx.add_sources(&[row(0, 1)]).await.expect("a source is added");
+    tx.add_sources(&[]).await.expect("none is added");
+    tx.save_sources(&[row(0, 0), row(1, 1)]).await.expect("one is changed and one is added");
+    tx.save_sources(&[]).await.expect("none is changed");
     commit(tx).await;
     let mut tx = read(store).await;
-    assert_eq!(tx.source(agent, &names[0]).await.unwrap().as_ref(), Some(&states[0]));
-    assert_eq!(tx.source(agent, &names[1]).await.unwrap().as_ref(), Some(&states[1]));
+    let other = (AccessKeyId::from_bits(2), names[0].clone());
+    let found = tx.sources(&[keys[0].clone(), other, keys[1].clone()]).await.unwrap();
+    assert_eq!(found, [Some(states[1].clone()), None, Some(states[0].clone())]);
     assert_eq!(tx.source_count(agent).await.unwrap(), 2);
     assert_eq!(tx.source_count(AccessKeyId::from_bits(2)).await.unwrap(), 0);
 }

@@ -1,0 +1,227 @@
+use super::*;
+use crate::monitoring::pending::Pending;
+use crate::monitoring::rollup::Resolution;
+use crate::monitoring::sample::Sample;
+use std::cell::RefCell;
+
+const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+
+/// A cell on its own, and all that it leaves beside it.
+#[derive(Default)]
+struct Alone {
+    cell: Cell,
+    tally: Tally,
+    marks: std::cell::Cell<usize>,
+    put: RefCell<Vec<(Bucket, Rollup)>>,
+    months: RefCell<Vec<(Month, MonthBytes)>>,
+}
+
+impl Aside for &Alone {
+    fn mark(self) {
+        self.marks.set(self.marks.get() + 1);
+    }
+
+    fn put(self, _account: AccountId, minute: Bucket, rollup: &Rollup) {
+        self.put.borrow_mut().push((minute, *rollup));
+    }
+
+    fn month(self, _account: AccountId, month: Month, bytes: MonthBytes) {
+        self.months.borrow_mut().push((month, bytes));
+    }
+}
+
+impl Alone {
+    fn new() -> Self {
+        Self::resumed(&Past {
+            tier: TierName::Free,
+            overrides: Vec::new(),
+            readings: Readings::default(),
+            minutes: Vec::new(),
+            days: Vec::new(),
+        })
+    }
+
+    fn resumed(past: &Past) -> Self {
+        let alone = Self::default();
+        alone.cell.write(&alone.tally).resume(AccountId::from_bits(1), past, NOW, &alone);
+        alone
+    }
+
+    fn record(&self, sample: &Sample) {
+        self.cell.write(&self.tally).record(sample, self);
+    }
+
+    fn apply(&self, sample: &Sample, now: Timestamp) {
+        self.cell.write(&self.tally).apply(sample, now, self);
+    }
+
+    fn take(&self) -> Pending {
+        let mut pending = self.cell.write(&self.tally).take_pending(self).unwrap_or_default();
+        self.put.take().iter().for_each(|(minute, rollup)| pending.add(*minute, rollup));
+        pending.minutes.sort_by_key(|(minute, _)| *minute);
+        pending
+    }
+
+    fn metrics(&self, now: Timestamp) -> Metrics {
+        let of_month = |(month, _): &&(Month, MonthBytes)| *month == Month::of(now);
+        let months = self.months.borrow();
+        let aside = months.iter().filter(of_month).fold(MonthBytes::default(), |sum, (_, bytes)| {
+            std::array::from_fn(|place| super::sum(sum[place], bytes[place]))
+        });
+        self.cell.metrics(now, aside)
+    }
+}
+
+#[test]
+fn a_cell_takes_seven_lines_and_a_tally_two() {
+    assert_eq!((size_of::<Cell>(), size_of::<Tally>()), (448, 128));
+    assert!(std::mem::offset_of!(Cell, calls_closed) <= 192, "what every sample touches is in the first three");
+}
+
+#[test]
+fn what_nobody_measured_is_absent_and_not_zero() {
+    let cell = Alone::new();
+    let metrics = cell.metrics(NOW);
+    assert_eq!(metrics.readings, Readings::default());
+    assert_eq!((metrics.bytes_sent, metrics.queries_per_second), (None, None));
+    cell.apply(&Sample::at(NOW).with_added(Counter::BytesSent, 0), NOW);
+    assert_eq!(cell.metrics(NOW).bytes_sent, Some(0));
+    assert_eq!(cell.metrics(NOW).bytes_received, None);
+}
+
+#[test]
+fn a_late_sample_adds_up_but_does_not_turn_a_level_back() {
+    let cell = Alone::new();
+    let earlier = NOW.before(Duration::from_secs(30));
+    cell.apply(&Sample::at(NOW).with_level(Level::RamBytes, 2).with_added(Counter::ApiCalls, 1), NOW);
+    cell.apply(&Sample::at(earlier).with_level(Level::RamBytes, 1).with_added(Counter::ApiCalls, 1), NOW);
+    let metrics = cell.metrics(NOW);
+    assert_eq!(metrics.readings.of(Level::RamBytes).unwrap().value, 2);
+    assert_eq!((metrics.api_calls_per_hour, metrics.at), (2, NOW));
+}
+
+#[test]
+fn a_new_month_starts_its_bytes_anew() {
+    let cell = Alone::new();
+    let last_of_month: Timestamp = "2024-01-31T23:59:00Z".parse().unwrap();
+    let first_of_next: Timestamp = "2024-02-01T00:01:00Z".parse().unwrap();
+    let sent = |at, bytes| Sample::at(at).with_added(Counter::BytesSent, bytes);
+    cell.apply(&sent(last_of_month, 7), last_of_month);
+    assert_eq!(cell.metrics(last_of_month).bytes_sent, Some(7));
+    assert_eq!(cell.metrics(first_of_next).bytes_sent, None);
+    // From a source whose clock is ahead: the present month goes on.
+    cell.apply(&sent(first_of_next, 1), last_of_month);
+    cell.apply(&sent(last_of_month, 5), last_of_month);
+    assert_eq!(cell.metrics(last_of_month).bytes_sent, Some(12));
+    assert_eq!(cell.metrics(first_of_next).bytes_sent, Some(1));
+    // Recorded, and not durable yet: seen all the same, once.
+    cell.record(&sent(first_of_next, 10));
+    assert_eq!(cell.metrics(first_of_next).bytes_sent, Some(11));
+    cell.take();
+    assert_eq!(cell.metrics(first_of_next).bytes_sent, Some(11));
+}
+
+#[test]
+fn a_source_ahead_of_its_time_pushes_nothing_out_of_the_hour() {
+    let cell = Alone::new();
+    let one = |at| Sample::at(at).with_added(Counter::ApiCalls, 1);
+    cell.apply(&one(NOW.before(Duration::from_secs(58 * 60))), NOW);
+    cell.apply(&one(NOW.after(Duration::from_secs(290))), NOW);
+    assert_eq!(cell.metrics(NOW).api_calls_per_hour, 2);
+}
+
+#[test]
+fn a_rate_is_taken_over_the_time_that_was_measured() {
+    let cell = Alone::new();
+    for second in 0..20 {
+        let at = NOW.after(Duration::from_secs(second));
+        cell.apply(&Sample::at(at).with_added(Counter::DatabaseQueries, 50), at);
+    }
+    let rate = cell.metrics(NOW.after(Duration::from_secs(20))).queries_per_second.unwrap();
+    assert!((rate - 50.0).abs() < 2.6, "{rate}");
+    assert_eq!(cell.metrics(NOW.after(Duration::from_secs(100))).queries_per_second, None);
+}
+
+#[test]
+fn a_cell_waits_once_for_a_flush_however_much_is_recorded() {
+    let cell = Alone::new();
+    let sample = Sample::at(NOW).with_added(Counter::ApiCalls, 1);
+    cell.apply(&sample, NOW);
+    assert!(cell.take().minutes.is_empty(), "what is durable already is not written again");
+    (0..3).for_each(|_| cell.record(&sample));
+    assert_eq!(cell.marks.get(), 2);
+    assert_eq!(cell.take().minutes[0].1.total(Counter::ApiCalls), Some(3));
+    assert!(cell.take().minutes.is_empty());
+}
+
+proptest::proptest! {
+    /// Whatever is recorded in whatever order, with flushes and durable samples between: what flushes take adds up
+    /// to what was recorded, minute by minute, and the readings are the newest.
+    #[test]
+    fn flushes_take_exactly_what_was_recorded(steps in proptest::collection::vec(step(), 1..80)) {
+        let (cell, mut model, mut taken) = (Alone::new(), Pending::default(), Pending::default());
+        for step in steps {
+            match step {
+                Step::Record(sample) => {
+                    cell.record(&sample);
+                    let mut rollup = Rollup::default();
+                    rollup.add(&sample);
+                    model.add(Bucket::holding(sample.taken_at(), Resolution::Minute), &rollup);
+                    model.readings.add(&sample);
+                }
+                Step::Apply(sample) => {
+                    cell.apply(&sample, sample.taken_at());
+                    model.readings.add(&sample);
+                }
+                Step::Take => taken.merge(&cell.take()),
+            }
+        }
+        taken.merge(&cell.take());
+        model.minutes.sort_by_key(|(minute, _)| *minute);
+        taken.minutes.sort_by_key(|(minute, _)| *minute);
+        // A sample without any field leaves no row, or an empty one.
+        [&mut taken, &mut model].into_iter().for_each(|pending| {
+            pending.minutes.retain(|(_, rollup)| *rollup != Rollup::default());
+        });
+        proptest::prop_assert_eq!(&taken.minutes, &model.minutes);
+        let metrics = cell.metrics(NOW);
+        for level in Level::ALL {
+            let (known, expected) = (metrics.readings.of(level), model.readings.of(level));
+            proptest::prop_assert_eq!(known.map(|reading| reading.at), expected.map(|reading| reading.at));
+            proptest::prop_assert_eq!(known, expected);
+        }
+        proptest::prop_assert_eq!(metrics.readings.newest(), model.readings.newest());
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Record(Sample),
+    Apply(Sample),
+    Take,
+}
+
+fn step() -> impl proptest::strategy::Strategy<Value = Step> {
+    use proptest::prelude::*;
+    prop_oneof![6 => sample().prop_map(Step::Record), 2 => sample().prop_map(Step::Apply), 1 => Just(Step::Take)]
+}
+
+fn sample() -> impl proptest::strategy::Strategy<Value = Sample> {
+    use proptest::prelude::*;
+    let field = prop_oneof![3 => Just(None), 1 => (0..1_000_u64).prop_map(Some), 1 => Just(Some(1 << 45))];
+    (0..150_u64, prop::collection::vec(field, LEVELS + COUNTERS)).prop_map(|(seconds, fields)| {
+        let mut sample = Sample::at(NOW.after(Duration::from_secs(seconds)));
+        let (levels, counters) = fields.split_at(LEVELS);
+        for (level, value) in Level::ALL.into_iter().zip(levels) {
+            if let Some(value) = value {
+                sample.set_level(level, *value);
+            }
+        }
+        for (counter, amount) in Counter::ALL.into_iter().zip(counters) {
+            if let Some(amount) = amount {
+                sample.add(counter, *amount);
+            }
+        }
+        sample
+    })
+}

@@ -1,0 +1,127 @@
+//! Threads that meet in the cells, for real.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::*;
+use crate::allocation::{Allocation, TierName};
+use crate::monitoring::reading::Readings;
+use crate::monitoring::sample::{Counter, Level};
+
+const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+const ACCOUNTS: u64 = 48;
+const ROUNDS: u64 = 300;
+
+fn metering() -> Arc<Metering> {
+    let tiers: Vec<_> = TierName::ALL.map(Allocation::initial).into();
+    Arc::new(Metering::new(Limits::new(tiers.into(), Vec::new())))
+}
+
+fn nothing_known() -> Past {
+    Past {
+        tier: TierName::Free,
+        overrides: Vec::new(),
+        readings: Readings::default(),
+        minutes: Vec::new(),
+        days: Vec::new(),
+    }
+}
+
+fn sample(round: u64) -> Sample {
+    // Now of this minute and now of the last: what gives way to another minute is put aside.
+    let at = if round.is_multiple_of(7) { NOW.before(Duration::from_secs(60)) } else { NOW };
+    Sample::at(at).with_added(Counter::ApiCalls, 1).with_level(Level::RamBytes, round)
+}
+
+fn calls(pending: &Pending) -> u64 {
+    pending.minutes.iter().filter_map(|(_, rollup)| rollup.total(Counter::ApiCalls)).sum()
+}
+
+/// Handles, batches, flushes, evictions and readers at once: every call that was recorded is flushed once.
+#[test]
+fn meeting_threads_lose_nothing_and_count_nothing_twice() {
+    let metering = metering();
+    let ids: Vec<AccountId> =
+        (1..=ACCOUNTS).map(|number| AccountId::from_bits(u128::from(number) << 64 | u128::from(number))).collect();
+    let (recorded, flushed, evicted) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+    let is_over = AtomicBool::new(false);
+    let flush = || {
+        let mut from = Some(0);
+        while let Some(slot) = from {
+            let (pending, next) = metering.take_pending(slot, 16, NOW);
+            flushed.fetch_add(pending.iter().map(|(_, pending)| calls(pending)).sum(), Ordering::Relaxed);
+            from = next;
+        }
+    };
+    std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    let meter = metering.admit(ids[0], &nothing_known(), NOW).unwrap();
+                    for round in 0..ROUNDS * ACCOUNTS {
+                        meter.write().record(&sample(round), metering.beside(meter.slot()));
+                        recorded.fetch_add(1, Ordering::Relaxed);
+                    }
+                })
+            })
+            .chain((0..2).map(|_| {
+                scope.spawn(|| {
+                    for round in 0..ROUNDS {
+                        let batch: Vec<_> = ids.iter().map(|account| (*account, sample(round))).collect();
+                        let mut absent = Vec::new();
+                        metering.record_batch(&batch, &mut absent);
+                        for place in absent {
+                            let held = metering.admit(batch[place].0, &nothing_known(), NOW).unwrap();
+                            held.write().record(&batch[place].1, metering.beside(held.slot()));
+                        }
+                        recorded.fetch_add(batch.len() as u64, Ordering::Relaxed);
+                    }
+                })
+            }))
+            .collect();
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                flush();
+                let gone = (0..metering.slab.used()).filter(|slot| metering.evict_one(*slot, NOW.after(MIN_IDLE)));
+                evicted.fetch_add(gone.count() as u64, Ordering::Relaxed);
+            }
+        });
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                for account in &ids {
+                    if let Some(held) = metering.resident(*account) {
+                        let metrics = metering.metrics(held.cell(), NOW);
+                        assert!(metrics.readings.of(Level::RamBytes).is_none_or(|ram| ram.value < u64::MAX / 2));
+                    }
+                }
+            }
+        });
+        writers.into_iter().for_each(|writer| writer.join().unwrap());
+        is_over.store(true, Ordering::Relaxed);
+    });
+    flush();
+    assert_eq!(flushed.load(Ordering::Relaxed), recorded.load(Ordering::Relaxed));
+    assert!(evicted.load(Ordering::Relaxed) > 0, "some came and went");
+    assert!(metering.len() <= ids.len());
+}
+
+/// The index, over growth and removal, as a slow map.
+#[test]
+fn every_account_is_found_where_it_is_and_nowhere_else() {
+    let metering = metering();
+    let id = |number: u64| AccountId::from_bits(u128::from(number) << 96 | u128::from(number % 3));
+    for number in 1..=5_000 {
+        metering.admit(id(number), &nothing_known(), NOW).unwrap();
+        if number.is_multiple_of(3) {
+            let gone = id(number / 3);
+            let slot = metering.find(gone).unwrap();
+            assert!(metering.evict_one(slot, NOW));
+        }
+    }
+    let lowest_left = 5_000 / 3 + 1;
+    for number in 1..=5_000 {
+        assert_eq!(metering.is_resident(id(number)), number >= lowest_left, "{number}");
+    }
+    assert_eq!(metering.len() as u64, 5_000 - (lowest_left - 1));
+}

@@ -1,0 +1,343 @@
+//! Where cells live: in rungs, each as large as all before it together, so that none is ever moved.
+#![expect(
+    unsafe_code,
+    reason = "a handle reaches its cell without a look at the rungs, and rungs are made of zeros the system gives"
+)]
+
+#[cfg(not(dimensionos_loom))]
+use std::cell::UnsafeCell;
+use std::fmt;
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
+
+use crate::monitoring::cell::{Cell, Locked, Tally};
+use crate::words::{AtomicU32, AtomicU64, Ordering};
+
+/// Cells of the first rung.
+const FIRST: u32 = 1 << FIRST_BITS;
+const FIRST_BITS: u32 = 10;
+/// Rungs: some 67 million cells, 26 GB of them, before there is no room for another.
+const RUNGS: usize = 16;
+
+/// Bytes of a rung that is worth large pages: some of them whole.
+#[cfg(all(target_os = "linux", not(dimensionos_loom)))]
+const LARGE_PAGES: usize = 8 << 20;
+
+/// The number of a cell.
+pub(super) type Slot = u32;
+
+/// Some cells, and what stands beside each.
+struct Rung {
+    cells: Block<Cell>,
+    tallies: Block<Tally>,
+    /// How many handles each has.
+    pins: Block<AtomicU32>,
+    /// A bit for each cell that waits for the next flush.
+    waiting: Block<AtomicU64>,
+}
+
+impl Rung {
+    fn new(cells: usize) -> Self {
+        let block = Block::zeroed(cells);
+        block.ask_for_large_pages();
+        Self {
+            cells: block,
+            tallies: Block::zeroed(cells),
+            pins: Block::zeroed(cells),
+            waiting: Block::zeroed(cells.div_ceil(64)),
+        }
+    }
+}
+
+/// What may be made of zeros alone.
+///
+/// # Safety
+/// All bytes zero is a value of the type.
+unsafe trait Zeros: Default {}
+// SAFETY: all four are made of integers alone, each in an atomic of its size, which has the same representation.
+unsafe impl Zeros for Cell {}
+// SAFETY: as above.
+unsafe impl Zeros for Tally {}
+// SAFETY: as above.
+unsafe impl Zeros for AtomicU32 {}
+// SAFETY: as above.
+unsafe impl Zeros for AtomicU64 {}
+
+/// Some values in memory that the system need not find before it is written to: a rung takes no more than its cells in
+/// use.
+struct Block<T> {
+    /// Zeros of the system's, and as many more as it takes to begin with a whole line: only what needs no alignment
+    /// beyond its own is handed out without being written to.
+    #[cfg(not(dimensionos_loom))]
+    memory: Box<[UnsafeCell<u128>]>,
+    #[cfg(dimensionos_loom)]
+    memory: Box<[T]>,
+    values: PhantomData<T>,
+}
+
+// SAFETY: a block is its values, and hands out shared references to them alone.
+unsafe impl<T: Send> Send for Block<T> {}
+// SAFETY: as above.
+unsafe impl<T: Sync> Sync for Block<T> {}
+
+#[cfg(not(dimensionos_loom))]
+impl<T: Zeros> Block<T> {
+    fn zeroed(length: usize) -> Self {
+        let bytes = length * size_of::<T>() + align_of::<T>();
+        // SAFETY: zeros are a `u128`.
+        let memory = unsafe { Box::new_zeroed_slice(bytes.div_ceil(size_of::<u128>())).assume_init() };
+        Self { memory, values: PhantomData }
+    }
+
+    /// Asks the system for pages of 2 MB: a million cells take a hundred thousand of the common ones, and to find one of
+    /// those takes as long as to read it. Not for tallies, most of which are never used.
+    #[cfg(target_os = "linux")]
+    fn ask_for_large_pages(&self) {
+        use rustix::mm::{Advice, madvise};
+        const PAGE: usize = 4_096;
+        let bytes = size_of_val(&*self.memory);
+        if bytes < LARGE_PAGES {
+            return;
+        }
+        let start = self.memory.as_ptr().cast_mut().cast::<u8>();
+        let skipped = start.align_offset(PAGE);
+        let length = (bytes - skipped) / PAGE * PAGE;
+        // SAFETY: the pages are the block's own, and the advice changes nothing that is in them.
+        let advised = unsafe { madvise(start.wrapping_add(skipped).cast(), length, Advice::LinuxHugepage) };
+        // A system without them serves the common ones.
+        let _ = advised;
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    const fn ask_for_large_pages(&self) {}
+
+    fn values(&self) -> &[T] {
+        // SAFETY: the memory is zeros and then whatever was written to it as `T`, which is `Zeros`; it is as free to
+        // change behind a shared reference as `T` is, and nobody looks at it as anything else.
+        unsafe { self.memory.align_to::<T>().1 }
+    }
+}
+
+/// The model checker's atomics are no integers.
+#[cfg(dimensionos_loom)]
+impl<T: Zeros> Block<T> {
+    fn zeroed(length: usize) -> Self {
+        Self { memory: (0..length).map(|_| T::default()).collect(), values: PhantomData }
+    }
+
+    const fn ask_for_large_pages(&self) {}
+
+    fn values(&self) -> &[T] {
+        &self.memory
+    }
+}
+
+/// All cells. A slot that was given back is handed out again.
+pub(super) struct Slab {
+    rungs: [OnceLock<Rung>; RUNGS],
+    slots: Mutex<Slots>,
+}
+
+#[derive(Default)]
+struct Slots {
+    /// Slots that were ever handed out are those below.
+    used: u32,
+    free: Vec<Slot>,
+}
+
+/// No more cells can be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Full;
+
+impl Default for Slab {
+    fn default() -> Self {
+        Self { rungs: [const { OnceLock::new() }; RUNGS], slots: Mutex::default() }
+    }
+}
+
+impl fmt::Debug for Slab {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slab").finish_non_exhaustive()
+    }
+}
+
+/// Which rung a slot is in, and where in it.
+const fn place(slot: Slot) -> (usize, usize) {
+    let number = slot + FIRST;
+    let rung = number.ilog2() - FIRST_BITS;
+    (rung as usize, (number - (FIRST << rung)) as usize)
+}
+
+impl Slab {
+    /// A slot that nobody has.
+    pub(super) fn take(&self) -> Result<Slot, Full> {
+        let mut slots = self.slots.lock();
+        let slot = slots.free.pop().unwrap_or(slots.used);
+        let (rung, _) = place(slot);
+        let rungs = self.rungs.get(rung).ok_or(Full)?;
+        rungs.get_or_init(|| Rung::new((FIRST << rung) as usize));
+        slots.used = slots.used.max(slot + 1);
+        Ok(slot)
+    }
+
+    /// Gives back a slot whose cell was cleared.
+    pub(super) fn give_back(&self, slot: Slot) {
+        self.slots.lock().free.push(slot);
+    }
+
+    /// How many slots are in use.
+    pub(super) fn len(&self) -> usize {
+        let slots = self.slots.lock();
+        slots.used as usize - slots.free.len()
+    }
+
+    /// Slots that were ever handed out are those below.
+    pub(super) fn used(&self) -> Slot {
+        self.slots.lock().used
+    }
+
+    #[inline]
+    fn rung(&self, slot: Slot) -> Option<(&Rung, usize)> {
+        let (rung, place) = place(slot);
+        Some((self.rungs.get(rung)?.get()?, place))
+    }
+
+    /// A cell and its tally; absent for a slot that was never handed out.
+    #[inline]
+    pub(super) fn cell(&self, slot: Slot) -> Option<(&Cell, &Tally)> {
+        let (rung, place) = self.rung(slot)?;
+        Some((rung.cells.values().get(place)?, rung.tallies.values().get(place)?))
+    }
+
+    /// How many handles a cell has.
+    pub(super) fn pins(&self, slot: Slot) -> u32 {
+        self.rung(slot).map_or(0, |(rung, place)| rung.pins.values()[place].load(Ordering::Acquire))
+    }
+
+    /// Notes that a cell waits for the next flush.
+    pub(super) fn mark(&self, slot: Slot) {
+        if let Some((rung, place)) = self.rung(slot) {
+            rung.waiting.values()[place / 64].fetch_or(1 << (place % 64), Ordering::Release);
+        }
+    }
+
+    /// Calls for the cells that wait, from that slot on (a multiple of 64) until at least `enough` were called for. They
+    /// wait no more. Gives where to go on; absent at the end.
+    pub(super) fn take_waiting(&self, from: Slot, enough: usize, mut each: impl FnMut(Slot)) -> Option<Slot> {
+        let (mut slot, end, mut called) = (from, self.used(), 0);
+        while slot < end {
+            if called >= enough {
+                return Some(slot);
+            }
+            let (rung, place) = self.rung(slot)?;
+            let word = &rung.waiting.values()[place / 64];
+            if word.load(Ordering::Relaxed) != 0 {
+                let mut bits = word.swap(0, Ordering::Acquire);
+                while bits != 0 {
+                    each(slot + bits.trailing_zeros());
+                    bits &= bits - 1;
+                    called += 1;
+                }
+            }
+            slot += 64;
+        }
+        None
+    }
+}
+
+/// The lines of a cell that every sample touches.
+const HOT_LINES: usize = 3;
+/// Those of a tally.
+const TALLY_LINES: usize = 2;
+
+/// Asks the processor for the lines of a cell that a sample writes, ahead of their use.
+#[inline]
+pub(super) fn prefetch(cell: &Cell, tally: &Tally) {
+    let first = std::ptr::from_ref(cell).cast::<u8>();
+    (0..HOT_LINES).for_each(|line| prefetch_line(first.wrapping_add(line * 64)));
+    let first = std::ptr::from_ref(tally).cast::<u8>();
+    (0..TALLY_LINES).for_each(|line| prefetch_line(first.wrapping_add(line * 64)));
+}
+
+/// Asks the processor for a line of memory, ahead of its use.
+#[cfg(all(target_arch = "x86_64", not(dimensionos_loom)))]
+#[inline]
+pub(super) fn prefetch_line<T>(line: *const T) {
+    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+    // SAFETY: a prefetch reads nothing and faults nowhere, whatever the address.
+    unsafe { _mm_prefetch(line.cast::<i8>(), _MM_HINT_T0) };
+}
+
+/// Other processors have to find the line when it is used.
+#[cfg(not(all(target_arch = "x86_64", not(dimensionos_loom))))]
+pub(super) const fn prefetch_line<T>(_line: *const T) {}
+
+/// A handle to one cell, which is not given to another account for as long as there is one.
+pub(crate) struct Pinned {
+    slab: Arc<Slab>,
+    cell: NonNull<Cell>,
+    tally: NonNull<Tally>,
+    slot: Slot,
+}
+
+// SAFETY: a handle is a counted reference to a slab, which may be shared and sent, and to two things in it that are
+// made of atomics alone.
+unsafe impl Send for Pinned {}
+// SAFETY: as above.
+unsafe impl Sync for Pinned {}
+
+impl Pinned {
+    /// A handle to a cell that was handed out. Whoever makes the first one holds the registry's lock, so that the cell
+    /// is not given away meanwhile.
+    pub(super) fn new(slab: &Arc<Slab>, slot: Slot) -> Option<Self> {
+        let (cell, tally) = slab.cell(slot)?;
+        let (cell, tally) = (NonNull::from(cell), NonNull::from(tally));
+        let (rung, place) = slab.rung(slot)?;
+        rung.pins.values()[place].fetch_add(1, Ordering::AcqRel);
+        Some(Self { slab: Arc::clone(slab), cell, tally, slot })
+    }
+
+    #[inline]
+    pub(crate) fn cell(&self) -> &Cell {
+        // SAFETY: the cell is in a rung of the slab, which never moves or drops one before itself, and the slab is
+        // held by this handle. Nobody has a `&mut` to it: rungs are only ever shared.
+        unsafe { self.cell.as_ref() }
+    }
+
+    #[inline]
+    pub(crate) fn write(&self) -> Locked<'_> {
+        // SAFETY: as for the cell.
+        let tally = unsafe { self.tally.as_ref() };
+        self.cell().write(tally)
+    }
+
+    pub(super) fn slot(&self) -> Slot {
+        self.slot
+    }
+}
+
+impl Clone for Pinned {
+    fn clone(&self) -> Self {
+        if let Some((rung, place)) = self.slab.rung(self.slot) {
+            rung.pins.values()[place].fetch_add(1, Ordering::AcqRel);
+        }
+        Self { slab: Arc::clone(&self.slab), ..*self }
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        if let Some((rung, place)) = self.slab.rung(self.slot) {
+            rung.pins.values()[place].fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
+impl fmt::Debug for Pinned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pinned").field("account", &self.cell().account()).finish_non_exhaustive()
+    }
+}
