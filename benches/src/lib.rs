@@ -1,5 +1,12 @@
 //! Measurements, each beside a named floor or peer of the same run: see `README.md` in this folder. Here is what they
-//! share: order statistics, and a comparison of two samples.
+//! share: order statistics and a comparison of two samples; the accounts, floors and peers of `record` and `memory`.
+
+pub mod cpu;
+pub mod everyone;
+pub mod floor;
+pub mod ours;
+pub mod peers;
+pub mod visits;
 
 /// Readings of one thing, in any unit.
 #[derive(Debug, Default, Clone)]

@@ -1,0 +1,176 @@
+//! A storage in which every account is: a million of them without registering one.
+
+use async_trait::async_trait;
+use dimensionos_core::allocation::{Allocation, Hold, KeyedDecision, LimitOverride, TierName};
+use dimensionos_core::auth::{AccessKey, KeyId, PasswordHash, RefreshRecord, Session};
+use dimensionos_core::id::{AccessKeyId, HoldId, ReplicaId, SessionId};
+use dimensionos_core::monitoring::{Bucket, Counter, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow};
+use dimensionos_core::secret::SecretDigest;
+use dimensionos_core::store::{
+    Access, AccessKeys, Accounts, Jobs, Quotas, Sessions, Store, StoreError, Tiers, Tx, Usage,
+};
+use dimensionos_core::users::{Account, AnonymousId, TermsAcceptance};
+use dimensionos_core::{AccountId, Clock, MemoryStore, SystemClock, Timestamp};
+
+/// A [`MemoryStore`] with an active account for every id that it does not know, and which keeps no usage: what is
+/// written down of a million accounts is another bench's matter, and would be most of this one's memory.
+#[derive(Debug)]
+pub struct Everyone {
+    store: MemoryStore,
+    since: Timestamp,
+}
+
+impl Everyone {
+    /// Nobody registered, everybody there.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { store: MemoryStore::new(), since: SystemClock.now() }
+    }
+}
+
+impl Default for Everyone {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[async_trait]
+impl Store for Everyone {
+    async fn begin(&self, access: Access) -> Result<Box<dyn Tx>, StoreError> {
+        Ok(Box::new(EveryoneTx { tx: self.store.begin(access).await?, since: self.since }))
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.store.ping().await
+    }
+}
+
+struct EveryoneTx {
+    tx: Box<dyn Tx>,
+    since: Timestamp,
+}
+
+impl EveryoneTx {
+    fn stranger(&self, id: AccountId) -> Account {
+        Account {
+            id,
+            anonymous_id: AnonymousId::from_bytes([0; 32]),
+            pepper: KeyId::from_bits(0),
+            tier: TierName::Pro,
+            created_at: self.since,
+            trial_started_at: self.since,
+            epoch: 0,
+            operator_status: None,
+            terms: "1".parse().ok().map(|version| TermsAcceptance { version, accepted_at: self.since }),
+            subject_seed: None,
+        }
+    }
+}
+
+#[async_trait]
+impl Tx for EveryoneTx {
+    async fn commit(self: Box<Self>) -> Result<(), StoreError> {
+        self.tx.commit().await
+    }
+}
+
+/// Implements a port by handing each listed method on, beside those that are written out.
+macro_rules! hand_on {
+    (
+        impl $port:ident { $($own:tt)* }
+        $(fn $method:ident($($argument:ident: $kind:ty),*) -> $answer:ty;)*
+    ) => {
+        #[async_trait]
+        impl $port for EveryoneTx {
+            $($own)*
+            $(async fn $method(&mut self, $($argument: $kind),*) -> Result<$answer, StoreError> {
+                self.tx.$method($($argument),*).await
+            })*
+        }
+    };
+}
+
+hand_on! {
+    impl Accounts {
+        async fn account(&mut self, id: AccountId) -> Result<Option<Account>, StoreError> {
+            let known = self.tx.account(id).await?;
+            Ok(known.or_else(|| Some(self.stranger(id))))
+        }
+    }
+    fn insert_account(account: &Account) -> ();
+    fn update_account(account: &Account) -> ();
+    fn account_by_tag(tags: &[AnonymousId]) -> Option<Account>;
+    fn set_password(account: AccountId, hash: &PasswordHash) -> ();
+    fn password(account: AccountId) -> Option<PasswordHash>;
+    fn set_recovery_codes(account: AccountId, digests: &[SecretDigest]) -> ();
+    fn use_recovery_code(account: AccountId, digest: &SecretDigest) -> bool;
+    fn recovery_code_count(account: AccountId) -> u64;
+    fn erase_account(id: AccountId) -> ();
+    fn accounts_by_pepper() -> Vec<(KeyId, u64)>;
+}
+
+hand_on! {
+    impl Sessions {}
+    fn insert_session(session: &Session) -> ();
+    fn session(id: SessionId) -> Option<Session>;
+    fn sessions(account: AccountId) -> Vec<Session>;
+    fn extend_session(id: SessionId, expires_at: Timestamp) -> ();
+    fn mark_authenticated(id: SessionId, at: Timestamp) -> ();
+    fn end_session(id: SessionId) -> ();
+    fn end_sessions(account: AccountId) -> ();
+    fn purge_sessions(before: Timestamp) -> u64;
+    fn insert_refresh(record: &RefreshRecord) -> ();
+    fn refresh(digest: &SecretDigest) -> Option<RefreshRecord>;
+    fn refreshes(account: AccountId) -> Vec<RefreshRecord>;
+    fn mark_refresh_used(digest: &SecretDigest, at: Timestamp) -> ();
+}
+
+hand_on! {
+    impl AccessKeys {}
+    fn insert_access_key(key: &AccessKey) -> ();
+    fn access_key(digest: &SecretDigest) -> Option<AccessKey>;
+}
+
+hand_on! {
+    impl Tiers {}
+    fn allocations() -> Vec<Allocation>;
+    fn insert_allocation(allocation: &Allocation) -> ();
+}
+
+hand_on! {
+    impl Usage {
+        async fn add_usage(&mut self, _rows: &[UsageRow]) -> Result<(), StoreError> {
+            Ok(())
+        }
+
+        async fn save_readings(&mut self, _readings: &[(AccountId, Readings)]) -> Result<(), StoreError> {
+            Ok(())
+        }
+    }
+    fn sources(sources: &[(AccessKeyId, SourceName)]) -> Vec<Option<SourceState>>;
+    fn used_since(account: AccountId, counter: Counter, from: Timestamp) -> u64;
+    fn source_count(agent: AccessKeyId) -> u64;
+    fn save_sources(sources: &[(AccessKeyId, SourceName, SourceState)]) -> ();
+    fn usage(account: AccountId, resolution: Resolution, from: Timestamp, to: Timestamp) -> Vec<(Bucket, Rollup)>;
+    fn purge_usage(resolution: Resolution, before: Timestamp) -> u64;
+    fn readings(account: AccountId) -> Readings;
+}
+
+hand_on! {
+    impl Quotas {}
+    fn holds(account: AccountId) -> Vec<Hold>;
+    fn hold(id: HoldId) -> Option<Hold>;
+    fn save_hold(hold: &Hold) -> ();
+    fn remove_hold(id: HoldId) -> ();
+    fn decisions(keys: &[SecretDigest]) -> Vec<Option<KeyedDecision>>;
+    fn decisions_of(account: AccountId) -> Vec<KeyedDecision>;
+    fn insert_decisions(decisions: &[KeyedDecision]) -> ();
+    fn overrides(account: AccountId) -> Vec<LimitOverride>;
+    fn set_override(account: AccountId, own: &LimitOverride) -> ();
+    fn purge_quotas(before: Timestamp) -> u64;
+}
+
+hand_on! {
+    impl Jobs {}
+    fn take_job(job: &'static str, holder: ReplicaId, now: Timestamp, until: Timestamp) -> bool;
+}
