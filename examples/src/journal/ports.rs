@@ -1,0 +1,165 @@
+//! The ports, call by call. A call that writes is done in memory and noted, to be written with the commit; at the start
+//! the notes are done again. A call that asks is handed on.
+
+use async_trait::async_trait;
+use dimensionos_core::Timestamp;
+use dimensionos_core::allocation::{Allocation, Hold, KeyedDecision, LimitOverride};
+use dimensionos_core::auth::{AccessKey, KeyId, PasswordHash, RefreshRecord, Session};
+use dimensionos_core::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId};
+use dimensionos_core::monitoring::{Bucket, Counter, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow};
+use dimensionos_core::secret::SecretDigest;
+use dimensionos_core::store::{AccessKeys, Accounts, Jobs, Quotas, Sessions, StoreError, Tiers, Tx, Usage};
+use dimensionos_core::users::{Account, AnonymousId};
+use serde_json::Value;
+
+use super::rows::Row;
+use super::{Damaged, JournalTx};
+
+/// An argument as it is kept, and as it is lent to the call that is done again.
+trait Argument<'a>: Sized {
+    type Kept: Row + 'a;
+    fn note(self) -> Value;
+    fn lend(kept: &'a Self::Kept) -> Self;
+}
+
+impl<'a, T: Row + 'a> Argument<'a> for &'a T {
+    type Kept = T;
+    fn note(self) -> Value {
+        self.write()
+    }
+    fn lend(kept: &'a T) -> Self {
+        kept
+    }
+}
+
+impl<'a, T: Row + 'a> Argument<'a> for &'a [T] {
+    type Kept = Vec<T>;
+    fn note(self) -> Value {
+        self.iter().map(Row::write).collect()
+    }
+    fn lend(kept: &'a Vec<T>) -> Self {
+        kept
+    }
+}
+
+macro_rules! copied {
+    ($($type:ty)+) => {
+        $(impl Argument<'_> for $type {
+            type Kept = Self;
+            fn note(self) -> Value {
+                self.write()
+            }
+            fn lend(kept: &Self) -> Self {
+                *kept
+            }
+        })+
+    };
+}
+
+copied!(AccountId SessionId HoldId Timestamp Resolution);
+
+macro_rules! call {
+    (writes $tx:ident.$name:ident($($arg:ident),*)) => {{
+        let done = $tx.inner.$name($($arg),*).await;
+        $tx.note(stringify!($name), vec![$(Argument::note($arg)),*], done)
+    }};
+    (asks $tx:ident.$name:ident($($arg:ident),*)) => {
+        $tx.inner.$name($($arg),*).await
+    };
+}
+
+macro_rules! again {
+    (writes $tx:ident, $notes:ident, $name:ident($($arg:ident: $type:ty),*)) => {{
+        let [$($arg),*] = $notes else { return Err(Damaged) };
+        $(let $arg = <<$type as Argument<'_>>::Kept as Row>::read($arg).ok_or(Damaged)?;)*
+        $tx.$name($(<$type as Argument<'_>>::lend(&$arg)),*).await.map_err(|_| Damaged)?;
+    }};
+    (asks $($any:tt)*) => {
+        return Err(Damaged)
+    };
+}
+
+macro_rules! ports {
+    ($($port:ident { $($kind:ident $name:ident($($arg:ident: $type:ty),*) -> $done:ty;)+ })+) => {
+        $(#[async_trait]
+        impl $port for JournalTx {
+            $(async fn $name(&mut self, $($arg: $type),*) -> Result<$done, StoreError> {
+                call!($kind self.$name($($arg),*))
+            })+
+        })+
+
+        /// Does a call again that was noted.
+        pub(super) async fn again(tx: &mut dyn Tx, name: &str, notes: &[Value]) -> Result<(), Damaged> {
+            match name {
+                $($(stringify!($name) => again!($kind tx, notes, $name($($arg: $type),*)),)+)+
+                _ => return Err(Damaged),
+            }
+            Ok(())
+        }
+    };
+}
+
+ports! {
+    Accounts {
+        writes insert_account(account: &Account) -> ();
+        writes update_account(account: &Account) -> ();
+        asks account(id: AccountId) -> Option<Account>;
+        asks account_by_tag(tags: &[AnonymousId]) -> Option<Account>;
+        writes set_password(account: AccountId, hash: &PasswordHash) -> ();
+        asks password(account: AccountId) -> Option<PasswordHash>;
+        writes set_recovery_codes(account: AccountId, digests: &[SecretDigest]) -> ();
+        writes use_recovery_code(account: AccountId, digest: &SecretDigest) -> bool;
+        asks recovery_code_count(account: AccountId) -> u64;
+        writes erase_account(id: AccountId) -> ();
+        asks accounts_by_pepper() -> Vec<(KeyId, u64)>;
+    }
+    Sessions {
+        writes insert_session(session: &Session) -> ();
+        asks session(id: SessionId) -> Option<Session>;
+        asks sessions(account: AccountId) -> Vec<Session>;
+        writes extend_session(id: SessionId, expires_at: Timestamp) -> ();
+        writes mark_authenticated(id: SessionId, at: Timestamp) -> ();
+        writes end_session(id: SessionId) -> ();
+        writes end_sessions(account: AccountId) -> ();
+        writes purge_sessions(before: Timestamp) -> u64;
+        writes insert_refresh(record: &RefreshRecord) -> ();
+        asks refresh(digest: &SecretDigest) -> Option<RefreshRecord>;
+        asks refreshes(account: AccountId) -> Vec<RefreshRecord>;
+        writes mark_refresh_used(digest: &SecretDigest, at: Timestamp) -> ();
+    }
+    AccessKeys {
+        writes insert_access_key(key: &AccessKey) -> ();
+        asks access_key(digest: &SecretDigest) -> Option<AccessKey>;
+    }
+    Tiers {
+        asks allocations() -> Vec<Allocation>;
+        writes insert_allocation(allocation: &Allocation) -> ();
+    }
+    Usage {
+        asks sources(sources: &[(AccessKeyId, SourceName)]) -> Vec<Option<SourceState>>;
+        asks source_count(agent: AccessKeyId) -> u64;
+        writes save_sources(sources: &[(AccessKeyId, SourceName, SourceState)]) -> ();
+        writes add_usage(rows: &[UsageRow]) -> ();
+        asks usage(account: AccountId, resolution: Resolution, from: Timestamp, to: Timestamp) -> Vec<(Bucket, Rollup)>;
+        asks used_since(account: AccountId, counter: Counter, from: Timestamp) -> u64;
+        writes purge_usage(resolution: Resolution, before: Timestamp) -> u64;
+        writes save_readings(readings: &[(AccountId, Readings)]) -> ();
+        asks readings(account: AccountId) -> Readings;
+    }
+    Quotas {
+        asks holds(account: AccountId) -> Vec<Hold>;
+        asks hold(id: HoldId) -> Option<Hold>;
+        writes save_hold(hold: &Hold) -> ();
+        writes remove_hold(id: HoldId) -> ();
+        asks decisions(keys: &[SecretDigest]) -> Vec<Option<KeyedDecision>>;
+        asks decisions_of(account: AccountId) -> Vec<KeyedDecision>;
+        writes insert_decisions(decisions: &[KeyedDecision]) -> ();
+        asks overrides(account: AccountId) -> Vec<LimitOverride>;
+        writes set_override(account: AccountId, own: &LimitOverride) -> ();
+        writes purge_quotas(before: Timestamp) -> u64;
+    }
+    Jobs {
+        // Not noted: the folder is one process's, and what that process took on ends with it.
+        asks take_job(job: &'static str, holder: ReplicaId, now: Timestamp, until: Timestamp) -> bool;
+    }
+}

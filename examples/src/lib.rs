@@ -1,0 +1,3 @@
+//! What the programs here are made of, to be copied.
+
+pub mod journal;
