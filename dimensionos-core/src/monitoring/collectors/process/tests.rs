@@ -40,10 +40,10 @@ fn meter(tree: &mut ProcessTree) -> u64 {
     }
 }
 
-/// Within a tenth for each process that the kernel ends: on a busy machine it ends them by ticks, and may be so far out.
+/// Within five parts in a hundred for each process that the kernel ends: on a busy machine it may be so far out itself.
 fn assert_seconds(sum: u64, seconds: u64, processes: u64) {
     let expected = seconds * 1_000_000;
-    assert!(sum.abs_diff(expected) <= expected / 10 * processes, "{sum} us instead of {expected}");
+    assert!(sum.abs_diff(expected) <= expected / 20 * processes, "{sum} us instead of {expected}");
 }
 
 #[test]
