@@ -57,6 +57,7 @@ pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod time;
+pub mod tos;
 pub mod users;
 mod words;
 
