@@ -65,6 +65,20 @@ pub struct Counterfactual {
     pub at_most: f64,
 }
 
+/// What a detector has to say of an observation.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Finding {
+    /// A flag went up, or up again by half as much more.
+    Raised(Flag),
+    /// A flag went down by itself.
+    Lowered {
+        /// Whose flag.
+        rule: Rule,
+        /// When.
+        at: Timestamp,
+    },
+}
+
 impl Flag {
     /// What was found, in one plain sentence made from the figures.
     #[must_use]

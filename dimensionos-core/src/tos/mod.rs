@@ -9,7 +9,7 @@ mod latch;
 mod rule;
 mod signal;
 
-pub use flag::{Counterfactual, Exit, Figure, Flag, MAX_SUPPORTING};
+pub use flag::{Counterfactual, Exit, Figure, Finding, Flag, MAX_SUPPORTING};
 pub use latch::{LEAVE_AT, Latch, RAISE_AGAIN_AT, Turn};
 pub use rule::{Rule, Severity, ViolationKind};
 pub use signal::{Signal, Signals};
