@@ -154,7 +154,7 @@ async fn alone(setting: &Setting, engine: &mut Engine) {
     for sequence in 1..=LONE_REPORTS as u64 {
         let sample = sample(setting.platform.clock().now());
         let source = "alone".parse().expect("a good name");
-        let report = Report { source, sequence, samples: vec![(account, sample)] };
+        let report = Report { source, sequence, samples: vec![(account, sample)], signals: Vec::new() };
         let start = Instant::now();
         setting.platform.monitoring().report(&setting.agent, report).await.expect("a receipt");
         ours.push(milliseconds(start.elapsed()));
@@ -181,7 +181,7 @@ async fn arrive(setting: &mut Setting) {
     let start = Instant::now();
     for (number, accounts) in setting.accounts.chunks(SAMPLES).enumerate() {
         let samples = accounts.iter().map(|account| (*account, sample(now))).collect();
-        let report = Report { source: source(number), sequence: 1, samples };
+        let report = Report { source: source(number), sequence: 1, samples, signals: Vec::new() };
         setting.platform.monitoring().report(&setting.agent, report).await.expect("a receipt");
     }
     setting.sequence = 1;
@@ -235,7 +235,8 @@ async fn round_of_reports(setting: &mut Setting, reports: &Arc<Vec<Vec<(AccountI
         let (platform, agent, reports) = (setting.platform.clone(), setting.agent.clone(), Arc::clone(reports));
         tokio::spawn(async move {
             for sequence in first..=last {
-                let report = Report { source: source(number), sequence, samples: reports[number].clone() };
+                let report =
+                    Report { source: source(number), sequence, samples: reports[number].clone(), signals: Vec::new() };
                 platform.monitoring().report(&agent, report).await.expect("a receipt");
             }
         })

@@ -240,6 +240,10 @@ impl Error {
         Self::InvalidInput { field, reason: reason.into() }
     }
 
+    pub(crate) const fn no_violation() -> Self {
+        Self::NotFound { what: "violation" }
+    }
+
     pub(crate) const fn no_account() -> Self {
         Self::NotFound { what: "account" }
     }

@@ -99,6 +99,10 @@ id! {
     ReplicaId, "rep"
 }
 id! {
+    /// Names something found against an account.
+    ViolationId, "vio"
+}
+id! {
     /// Names one request, in its answer and in the log.
     RequestId, "req"
 }

@@ -24,6 +24,7 @@ use crate::policy::{Action, Target, allows};
 use crate::secret::SecretDigest;
 use crate::store::{Access, Store, StoreError, Tx};
 use crate::time::{Clock, SystemClock, Timestamp};
+use crate::tos::{self, Tos, VIOLATION_RETENTION};
 use crate::users::{Account, Directory, Entry, Terms, Users};
 
 /// How often what has run out is removed.
@@ -180,6 +181,12 @@ impl Platform {
     #[must_use]
     pub fn monitoring(&self) -> Monitoring<'_> {
         Monitoring(&self.inner)
+    }
+
+    /// Enforcement of the terms of service.
+    #[must_use]
+    pub fn tos(&self) -> Tos<'_> {
+        Tos(&self.inner)
     }
 
     /// The clock everything here goes by.
@@ -370,6 +377,7 @@ impl PlatformBuilder {
         }
         let secrets = secrets(keys, &self.issuer, &self.audience)?;
         let tiers = allocation::service::load(&*self.store).await?;
+        tos::policies::seed(&*self.store, &*self.clock).await?;
         let replica = ReplicaId::random(&*self.entropy)?;
         let metering = Arc::new(Metering::new(Limits::new(tiers, self.soft_limits)));
         let passwords = Passwords::new(self.cost, self.hashing, Arc::clone(&self.entropy));
@@ -443,6 +451,7 @@ async fn purge(inner: &Inner) -> Result<(), Error> {
     if tx.take_job("purge", inner.replica, now, now.after(UPKEEP_INTERVAL * 2)).await? {
         tx.purge_sessions(now).await?;
         tx.purge_quotas(now).await?;
+        tx.purge_violations(now.before(VIOLATION_RETENTION)).await?;
         for resolution in Resolution::ALL {
             tx.purge_usage(resolution, now.before(inner.retention.of(resolution))).await?;
         }

@@ -50,11 +50,19 @@ pub enum Action {
     CreateAgent,
     /// Let a new operator in.
     CreateOperator,
+    /// See what was found against an account.
+    SeeViolations,
+    /// Contest it, and answer complaints.
+    Appeal,
+    /// Decide what follows from what was found, for any account.
+    Enforce,
+    /// Say what a detector found.
+    RaiseFlag,
 }
 
 impl Action {
     /// Every action, for the table under test.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 25] = [
         Self::SeeAccount,
         Self::SeeUsage,
         Self::WatchUsage,
@@ -76,6 +84,10 @@ impl Action {
         Self::ReportUsage,
         Self::CreateAgent,
         Self::CreateOperator,
+        Self::SeeViolations,
+        Self::Appeal,
+        Self::Enforce,
+        Self::RaiseFlag,
     ];
 }
 
@@ -111,7 +123,9 @@ pub fn allows(caller: &Caller, action: Action, target: Target) -> Result<(), Err
             | Action::SeeUsage
             | Action::SetLimits
             | Action::SetStatus
-            | Action::EndSessions => Ok(()),
+            | Action::EndSessions
+            | Action::SeeViolations
+            | Action::Enforce => Ok(()),
             _ => Err(Error::Forbidden),
         },
         Caller::Account(principal) => match target {
@@ -176,7 +190,9 @@ const fn openness(action: Action) -> Option<Open> {
     Some(match action {
         // Nobody is ever locked in.
         Action::Logout => Open::Always,
-        Action::SeeAccount | Action::SeeTag | Action::Export => Open::UntilCancelled,
+        Action::SeeAccount | Action::SeeTag | Action::Export | Action::SeeViolations | Action::Appeal => {
+            Open::UntilCancelled
+        }
         Action::SeeUsage | Action::WatchUsage | Action::AskQuota | Action::SeeIdentity => Open::UntilSuspended,
         Action::AcceptTerms | Action::ChangeCredentials | Action::VisitService => Open::WhileActive,
         Action::Erase | Action::Reauthenticate => Open::ActiveOrCancelled,
@@ -187,7 +203,9 @@ const fn openness(action: Action) -> Option<Open> {
         | Action::CreateAgent
         | Action::CreateOperator
         | Action::SetStatus
-        | Action::EndSessions => {
+        | Action::EndSessions
+        | Action::Enforce
+        | Action::RaiseFlag => {
             return None;
         }
     })
@@ -200,6 +218,8 @@ const fn is_open_before_acceptance(action: Action) -> bool {
         Action::SeeAccount
             | Action::SeeTag
             | Action::Export
+            | Action::SeeViolations
+            | Action::Appeal
             | Action::Logout
             | Action::Reauthenticate
             | Action::Erase

@@ -86,7 +86,8 @@ async fn a_store_that_is_away_loses_nothing_that_was_recorded_and_acknowledges_n
     let key = platform.auth().create_key(&Context::system(), Role::Agent, "a".parse().unwrap()).await.unwrap();
     let agent = Context::new(platform.auth().caller(&BearerToken::new(key.token.expose())).await.unwrap());
     let sample = Sample::at(clock.now()).with_added(Counter::ApiCalls, 1);
-    let report = Report { source: "".parse().unwrap(), sequence: 1, samples: vec![(account, sample)] };
+    let report =
+        Report { source: "".parse().unwrap(), sequence: 1, samples: vec![(account, sample)], signals: Vec::new() };
     platform.monitoring().metrics(&Context::system(), account).await.unwrap();
 
     store.is_away.store(true, Ordering::SeqCst);

@@ -4,6 +4,7 @@ use dimensionos_core::Timestamp;
 use dimensionos_core::auth::{KeyId, PasswordHash};
 use dimensionos_core::secret::SecretDigest;
 use dimensionos_core::store::{Accounts, StoreError};
+use dimensionos_core::tos::Restriction;
 use dimensionos_core::users::{Account, AnonymousId, OperatorStatus, SealedSeed, TermsAcceptance};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QuerySelect};
@@ -28,6 +29,7 @@ impl From<&Account> for account::Model {
             operator_status: decided.map(|decided| decided.status.name().to_owned()),
             operator_status_at: decided.map(|decided| decided.since.as_millis()),
             operator_status_note: decided.map(|decided| decided.note.as_str().to_owned()),
+            restrictions: (!account.restrictions.is_empty()).then(|| Restriction::to_text(&account.restrictions)),
             terms_version: accepted.map(|accepted| accepted.version.to_string()),
             terms_accepted_at: accepted.map(|accepted| accepted.accepted_at.as_millis()),
             subject_seed: account.subject_seed.as_ref().map(|seed| seed.as_bytes().to_vec()),
@@ -43,6 +45,7 @@ impl TryFrom<account::Model> for Account {
         Ok(Self {
             id: AccountId::from_bits(row.id.as_u128()),
             operator_status: operator_status(&row)?,
+            restrictions: restrictions(&row)?,
             terms: acceptance(&row)?,
             anonymous_id: AnonymousId::from_bytes(row.anonymous_id.try_into().map_err(|_| unreadable("tag"))?),
             pepper: KeyId::from_bits(row.pepper_id.cast_unsigned()),
@@ -64,6 +67,13 @@ fn operator_status(row: &account::Model) -> Result<Option<OperatorStatus>, Store
         })),
         (None, None, None) => Ok(None),
         _ => Err(unreadable("status")),
+    }
+}
+
+fn restrictions(row: &account::Model) -> Result<Vec<Restriction>, StoreError> {
+    match &row.restrictions {
+        None => Ok(Vec::new()),
+        Some(text) => Restriction::from_text(text).ok_or(unreadable("restrictions")),
     }
 }
 

@@ -24,6 +24,7 @@ mod database;
 mod entity;
 mod error;
 mod jobs;
+mod policies;
 mod quotas;
 mod sessions;
 #[cfg(feature = "testing")]
@@ -31,6 +32,7 @@ pub mod testing;
 mod tiers;
 mod transaction;
 mod usage;
+mod violations;
 
 pub use database::{Database, MigrationState};
 pub use error::{ConnectError, DatabaseFault};

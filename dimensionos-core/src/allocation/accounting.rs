@@ -146,7 +146,7 @@ impl Accounting<'_> {
         let book = match tx.account(account).await? {
             None => None,
             Some(row) => {
-                let overrides = tx.overrides(account).await?;
+                let overrides = self.limits.own(&row, tx.overrides(account).await?, self.now);
                 let mut holds = tx.holds(account).await?;
                 holds.retain(|hold| hold.expires_at > self.now);
                 let (used, counted) = (HashMap::new(), BTreeMap::new());

@@ -7,6 +7,8 @@ use dashmap::DashMap;
 use crate::allocation::{Allocation, Resource, TierName};
 use crate::id::AccountId;
 use crate::time::Timestamp;
+use crate::tos;
+use crate::users::Account;
 
 /// The largest limit by the hour. Windows count as far, and a limit beyond what they count would never be met.
 pub const MAX_HOURLY_LIMIT: u64 = u32::MAX as u64;
@@ -68,6 +70,20 @@ impl Limits {
         }
     }
 
+    /// What limits an account beside its tier: its own limits, and what a breach of the terms throttles it to.
+    pub(crate) fn own(
+        &self,
+        account: &Account,
+        mut overrides: Vec<LimitOverride>,
+        now: Timestamp,
+    ) -> Vec<LimitOverride> {
+        if !account.restrictions.is_empty() {
+            let granted = self.tier(account.tier).with_overrides(&overrides, now);
+            overrides.extend(tos::throttled(&granted, &account.restrictions, now));
+        }
+        overrides
+    }
+
     pub(crate) fn overrides(&self, account: AccountId) -> Arc<[LimitOverride]> {
         self.overrides.get(&account).map(|own| Arc::clone(&own)).unwrap_or_default()
     }
@@ -94,7 +110,7 @@ impl Limits {
         resource: Resource,
         now: Timestamp,
     ) -> Option<u64> {
-        let own = in_force(overrides, now).find(|own| own.resource == resource).map(|own| own.limit);
+        let own = in_force(overrides, now).filter(|own| own.resource == resource).map(|own| own.limit).min();
         own.or_else(|| resource.limit(self.tiers.iter().find(|allocation| allocation.tier == tier)?))
     }
 }
@@ -107,7 +123,13 @@ impl Allocation {
     /// The same with an account's own limits in place of the tier's, as of an instant.
     #[must_use]
     pub fn with_overrides(mut self, overrides: &[LimitOverride], now: Timestamp) -> Self {
+        let is_met_first =
+            |own: &LimitOverride, other: &LimitOverride| own.resource == other.resource && other.limit < own.limit;
         for own in in_force(overrides, now) {
+            // A throttle stands beside a limit of the account's own, and the tighter of them holds.
+            if in_force(overrides, now).any(|other| is_met_first(own, other)) {
+                continue;
+            }
             match own.resource {
                 Resource::Cpu => self.cpu_millicores = own.limit,
                 Resource::Ram => self.ram_megabytes = own.limit / super::quota::BYTES_PER_MEGABYTE,

@@ -188,7 +188,7 @@ impl Allocations<'_> {
         let mut tx = inner.store.begin(Access::Write).await?;
         let Some(row) = tx.account(account).await? else { return Err(Error::no_account()) };
         tx.set_override(account, &own).await?;
-        let overrides = tx.overrides(account).await?;
+        let overrides = inner.metering.limits.own(&row, tx.overrides(account).await?, now);
         inner.commit(tx, account).await?;
         inner.metering.limits.keep(account, &overrides);
         inner.metering.set_limits(&cell, row.tier);

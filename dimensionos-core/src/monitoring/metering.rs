@@ -105,7 +105,7 @@ impl Metering {
             if let Some(pinned) = self.resident(account) {
                 return Ok(pinned);
             }
-            let past = past(store, account, now).await?;
+            let past = past(store, &self.limits, account, now).await?;
             self.admit(account, &past, now)
         });
         let resumed = resumed.await.cloned();
@@ -417,13 +417,14 @@ impl Metering {
     }
 }
 
-async fn past(store: &dyn Store, account: AccountId, now: Timestamp) -> Result<Past, Error> {
+async fn past(store: &dyn Store, limits: &Limits, account: AccountId, now: Timestamp) -> Result<Past, Error> {
     // Samples may be a little ahead of this clock, and are part of the past all the same.
     let end = now.after(crate::monitoring::MAX_SAMPLE_LEAD).after(Duration::from_millis(1));
     let mut tx = store.begin(Access::Read).await?;
+    let row = tx.account(account).await?.ok_or(Error::no_account())?;
     Ok(Past {
-        tier: tx.account(account).await?.ok_or(Error::no_account())?.tier,
-        overrides: tx.overrides(account).await?,
+        tier: row.tier,
+        overrides: limits.own(&row, tx.overrides(account).await?, now),
         readings: tx.readings(account).await?,
         minutes: tx.usage(account, Resolution::Minute, now.before(WINDOW_PAST), end).await?,
         days: tx.usage(account, Resolution::Day, now.start_of_month(), end).await?,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::id::AccountId;
 use crate::monitoring::sample::Sample;
+use crate::tos::Signals;
 
 /// Samples of one report: at a sample a second, a quarter of an hour that a source was cut off.
 pub const MAX_REPORT_SAMPLES: usize = 1_000;
@@ -27,6 +28,8 @@ pub struct Report {
     pub sequence: u64,
     /// Whose usage was measured, and the figures.
     pub samples: Vec<(AccountId, Sample)>,
+    /// What was counted beside samples for the detectors of abuse: the place of the sample, and the counts.
+    pub signals: Vec<(usize, Signals)>,
 }
 
 impl Report {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::allocation::{TierName, UnknownName};
 use crate::time::Timestamp;
+use crate::tos;
 use crate::users::{Account, Terms};
 
 const DAY: Duration = Duration::from_hours(24);
@@ -59,6 +60,8 @@ pub enum StatusReason {
     None,
     /// Its trial has ended.
     TrialExpired,
+    /// It follows from a breach of the terms.
+    TosViolation,
     /// An operator decided it.
     Operator,
 }
@@ -70,6 +73,7 @@ impl StatusReason {
         match self {
             Self::None => "NONE",
             Self::TrialExpired => "TRIAL_EXPIRED",
+            Self::TosViolation => "TOS_VIOLATION",
             Self::Operator => "OPERATOR",
         }
     }
@@ -101,17 +105,22 @@ pub struct Trial {
     pub days_left: u32,
 }
 
-/// The standing of an account at an instant: the stricter of what its payments and an operator say. Where both say the
-/// same, the operator's shows, for payment alone would not lift it.
+/// The standing of an account at an instant: the strictest of what its payments, its breaches of the terms and an operator
+/// say; lifting one leaves the others. Where two say the same, the one shows that payment alone would not lift, and the
+/// operator's before it.
 #[must_use]
 pub fn standing(account: &Account, terms: &Terms, now: Timestamp) -> Standing {
-    let lapse = lapse(account, now);
-    let shown = match &account.operator_status {
-        Some(decided) if decided.status >= lapse.status => {
-            Standing { status: decided.status, reason: StatusReason::Operator, since: decided.since, ..lapse }
-        }
-        _ => lapse,
-    };
+    let mut shown = lapse(account, now);
+    if let Some((status, since)) = tos::strictest(&account.restrictions, now)
+        && status >= shown.status
+    {
+        shown = Standing { status, reason: StatusReason::TosViolation, since, ..shown };
+    }
+    if let Some(decided) = &account.operator_status
+        && decided.status >= shown.status
+    {
+        shown = Standing { status: decided.status, reason: StatusReason::Operator, since: decided.since, ..shown };
+    }
     Standing { are_terms_due: !terms.are_met_by(account.terms.as_ref(), now), ..shown }
 }
 
@@ -172,6 +181,7 @@ mod tests {
             operator_status: None,
             terms: Terms::default().accept(None, start).ok(),
             subject_seed: None,
+            restrictions: Vec::new(),
         }
     }
 

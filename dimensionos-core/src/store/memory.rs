@@ -8,11 +8,14 @@ use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 use crate::allocation::{Allocation, Hold, KeyedDecision, LimitOverride, TierName};
 use crate::auth::{AccessKey, KeyId, PasswordHash, RefreshRecord, Session};
-use crate::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId};
+use crate::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId, ViolationId};
 use crate::monitoring::{Bucket, Counter, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow};
 use crate::secret::SecretDigest;
-use crate::store::{Access, AccessKeys, Accounts, Jobs, Quotas, Sessions, Store, StoreError, Tiers, Tx, Usage};
+use crate::store::{
+    Access, AccessKeys, Accounts, Jobs, Policies, Quotas, Sessions, Store, StoreError, Tiers, Tx, Usage, Violations,
+};
 use crate::time::Timestamp;
+use crate::tos::{PolicyRecord, Violation, ViolationCount, ViolationFilter, ViolationPlace};
 use crate::users::{Account, AnonymousId};
 
 /// A [`Store`] that keeps everything in memory and nothing beyond the process.
@@ -48,11 +51,15 @@ struct State {
     decisions: Table<SecretDigest, KeyedDecision>,
     overrides: Table<(AccountId, &'static str), LimitOverride>,
     jobs: Table<&'static str, (ReplicaId, Timestamp)>,
+    violations: Table<ViolationPlace, Violation>,
+    violation_places: Table<ViolationId, ViolationPlace>,
+    detectors: Table<AccountId, Vec<u8>>,
+    policies: Table<u32, PolicyRecord>,
 }
 
 impl State {
     fn each_table(&mut self, act: fn(&mut dyn Undo)) {
-        let tables: [&mut dyn Undo; 15] = [
+        let tables: [&mut dyn Undo; 19] = [
             &mut self.accounts,
             &mut self.tags,
             &mut self.passwords,
@@ -68,6 +75,10 @@ impl State {
             &mut self.decisions,
             &mut self.overrides,
             &mut self.jobs,
+            &mut self.violations,
+            &mut self.violation_places,
+            &mut self.detectors,
+            &mut self.policies,
         ];
         tables.into_iter().for_each(act);
     }
@@ -261,6 +272,11 @@ impl Accounts for MemoryTx {
         state.holds.remove_where(|_, hold| hold.account == id);
         state.decisions.remove_where(|_, decided| decided.account == id);
         state.overrides.remove_where(|(owner, _), _| *owner == id);
+        state.violations.remove_where(|_, violation| violation.account == id);
+        let MemoryTx::Writing(state) = self else { return Ok(()) };
+        let State { violations, violation_places, detectors, .. } = &mut **state;
+        violation_places.remove_where(|_, place| !violations.rows.contains_key(place));
+        detectors.remove(&id);
         Ok(())
     }
 
@@ -533,5 +549,104 @@ impl Jobs for MemoryTx {
             jobs.put(job, (holder, until));
         }
         Ok(is_free)
+    }
+}
+
+fn matches(filter: &ViolationFilter, violation: &Violation) -> bool {
+    let ViolationFilter { account, kind, from, is_appealed, differs_in_shadow } = *filter;
+    account.is_none_or(|account| violation.account == account)
+        && kind.is_none_or(|kind| violation.kind() == kind)
+        && from.is_none_or(|from| violation.detected_at >= from)
+        && (!is_appealed || (violation.appeal.is_some() && violation.verdict.is_none()))
+        && (!differs_in_shadow || violation.shadow.is_some_and(|shadow| shadow.sanction != violation.decided))
+}
+
+#[async_trait]
+impl Violations for MemoryTx {
+    async fn insert_violation(&mut self, violation: &Violation) -> Result<(), StoreError> {
+        let state = self.state_mut()?;
+        state.violation_places.put(violation.id, violation.place());
+        state.violations.put(violation.place(), violation.clone());
+        Ok(())
+    }
+
+    async fn update_violation(&mut self, violation: &Violation) -> Result<(), StoreError> {
+        let state = self.state_mut()?;
+        if let Some(place) = state.violation_places.rows.get(&violation.id).copied() {
+            state.violations.put(place, violation.clone());
+        }
+        Ok(())
+    }
+
+    async fn violation(&mut self, id: ViolationId) -> Result<Option<Violation>, StoreError> {
+        let state = self.state();
+        let place = state.violation_places.rows.get(&id);
+        Ok(place.and_then(|place| state.violations.rows.get(place)).cloned())
+    }
+
+    async fn violations(
+        &mut self,
+        filter: &ViolationFilter,
+        after: Option<ViolationPlace>,
+        limit: u64,
+    ) -> Result<Vec<Violation>, StoreError> {
+        let rows = self.state().violations.rows.iter().rev();
+        let rows = rows.filter(|(place, _)| after.is_none_or(|after| **place < after)).map(|(_, violation)| violation);
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        Ok(rows.filter(|violation| matches(filter, violation)).take(limit).cloned().collect())
+    }
+
+    async fn violation_counts(&mut self, from: Timestamp, to: Timestamp) -> Result<Vec<ViolationCount>, StoreError> {
+        let mut counts: BTreeMap<ViolationCount, u64> = BTreeMap::new();
+        for violation in self.state().violations.rows.values() {
+            if (from..to).contains(&violation.detected_at) {
+                *counts.entry(ViolationCount::of(violation)).or_default() += 1;
+            }
+        }
+        Ok(counts.into_iter().map(|(like, count)| ViolationCount { count, ..like }).collect())
+    }
+
+    async fn purge_violations(&mut self, ended_before: Timestamp) -> Result<u64, StoreError> {
+        let state = self.state_mut()?;
+        let is_over = |violation: &Violation| {
+            violation.imposed.until() < ended_before && (violation.appeal.is_none() || violation.verdict.is_some())
+        };
+        let over: Vec<_> =
+            state.violations.rows.iter().filter(|(_, one)| is_over(one)).map(|(place, _)| *place).collect();
+        for place in &over {
+            state.violations.remove(place);
+            state.violation_places.remove(&place.id);
+        }
+        Ok(over.len() as u64)
+    }
+
+    async fn save_detectors(&mut self, states: &[(AccountId, Vec<u8>)]) -> Result<(), StoreError> {
+        let state = self.state_mut()?;
+        for (account, detectors) in states {
+            if state.accounts.rows.contains_key(account) {
+                state.detectors.put(*account, detectors.clone());
+            }
+        }
+        Ok(())
+    }
+
+    async fn detectors(&mut self, account: AccountId) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.state().detectors.rows.get(&account).cloned())
+    }
+}
+
+#[async_trait]
+impl Policies for MemoryTx {
+    async fn insert_policy(&mut self, record: &PolicyRecord) -> Result<(), StoreError> {
+        let state = self.state_mut()?;
+        if state.policies.rows.contains_key(&record.policy.version) {
+            return Err(StoreError::Conflict);
+        }
+        state.policies.put(record.policy.version, record.clone());
+        Ok(())
+    }
+
+    async fn policies(&mut self) -> Result<Vec<PolicyRecord>, StoreError> {
+        Ok(self.state().policies.rows.values().cloned().collect())
     }
 }

@@ -11,10 +11,11 @@ use async_trait::async_trait;
 
 use crate::allocation::{Allocation, Hold, KeyedDecision, LimitOverride, Resource};
 use crate::auth::{AccessKey, KeyId, PasswordHash, RefreshRecord, Session};
-use crate::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId};
+use crate::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId, ViolationId};
 use crate::monitoring::{Bucket, Counter, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow};
 use crate::secret::SecretDigest;
 use crate::time::Timestamp;
+use crate::tos::{PolicyRecord, Violation, ViolationCount, ViolationFilter, ViolationPlace};
 use crate::users::{Account, AnonymousId};
 
 pub use memory::MemoryStore;
@@ -72,7 +73,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 /// One transaction: nothing of it is seen by others before [`commit`](Tx::commit), and nothing is kept where it is
 /// dropped instead.
 #[async_trait]
-pub trait Tx: Accounts + Sessions + AccessKeys + Tiers + Usage + Quotas + Jobs + Send {
+pub trait Tx: Accounts + Sessions + AccessKeys + Tiers + Usage + Quotas + Violations + Policies + Jobs + Send {
     /// Makes everything done in it durable, all or nothing.
     async fn commit(self: Box<Self>) -> Result<(), StoreError>;
 }
@@ -218,6 +219,41 @@ pub trait Quotas {
     async fn set_override(&mut self, account: AccountId, own: &LimitOverride) -> Result<(), StoreError>;
     /// Removes holds, decisions and overrides that ended before that instant, and says how many.
     async fn purge_quotas(&mut self, before: Timestamp) -> Result<u64, StoreError>;
+}
+
+/// What was found against accounts, and what followed.
+#[async_trait]
+pub trait Violations {
+    /// Adds a violation.
+    async fn insert_violation(&mut self, violation: &Violation) -> Result<(), StoreError>;
+    /// Replaces a violation's row.
+    async fn update_violation(&mut self, violation: &Violation) -> Result<(), StoreError>;
+    /// A violation by its id.
+    async fn violation(&mut self, id: ViolationId) -> Result<Option<Violation>, StoreError>;
+    /// The violations that match, newest first, at most `limit` of them, after the place of one that was listed before.
+    async fn violations(
+        &mut self,
+        filter: &ViolationFilter,
+        after: Option<ViolationPlace>,
+        limit: u64,
+    ) -> Result<Vec<Violation>, StoreError>;
+    /// How many violations were found in `from..to`, by what they are.
+    async fn violation_counts(&mut self, from: Timestamp, to: Timestamp) -> Result<Vec<ViolationCount>, StoreError>;
+    /// Removes the violations whose consequences ended before that instant and that wait for nobody, and says how many.
+    async fn purge_violations(&mut self, ended_before: Timestamp) -> Result<u64, StoreError>;
+    /// Keeps the state of accounts' detectors, in place of what is kept of them.
+    async fn save_detectors(&mut self, states: &[(AccountId, Vec<u8>)]) -> Result<(), StoreError>;
+    /// The state of an account's detectors; absent where none is kept.
+    async fn detectors(&mut self, account: AccountId) -> Result<Option<Vec<u8>>, StoreError>;
+}
+
+/// What is decided by which figures.
+#[async_trait]
+pub trait Policies {
+    /// Adds a policy; `Conflict` where its version is there.
+    async fn insert_policy(&mut self, policy: &PolicyRecord) -> Result<(), StoreError>;
+    /// Every policy that ever was in force or in shadow, oldest version first.
+    async fn policies(&mut self) -> Result<Vec<PolicyRecord>, StoreError>;
 }
 
 /// Which of the processes on one database does its jobs.

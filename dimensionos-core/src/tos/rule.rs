@@ -3,10 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::allocation::UnknownName;
 
 /// What kind of breach of the terms something is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[expect(missing_docs, reason = "the names are the kinds")]
 pub enum ViolationKind {
     ResourceAbuse,
@@ -45,7 +48,8 @@ impl FromStr for ViolationKind {
 }
 
 /// How much a flag weighs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Severity {
     /// Unusual for this account. Shown to it, and never acted on.
     Notice,
@@ -114,11 +118,13 @@ pub enum Rule {
     StuffingService,
     /// Unlike what the account did before.
     Unusual,
+    /// Complete notices of copyright that nobody countered.
+    CopyrightNotice,
 }
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::ExcessQuarterHour,
         Self::ExcessSixHours,
         Self::ExcessDay,
@@ -135,6 +141,7 @@ impl Rule {
         Self::StuffingNames,
         Self::StuffingService,
         Self::Unusual,
+        Self::CopyrightNotice,
     ];
 
     /// The stable name, without the version.
@@ -157,6 +164,7 @@ impl Rule {
             Self::StuffingNames => "stuffing-names",
             Self::StuffingService => "stuffing-service",
             Self::Unusual => "unusual",
+            Self::CopyrightNotice => "copyright-notice",
         }
     }
 
@@ -177,6 +185,7 @@ impl Rule {
             Self::Mining | Self::Ransomware | Self::CommandAndControl | Self::Scan => ViolationKind::Malware,
             Self::DdosConnections | Self::DdosPackets => ViolationKind::Ddos,
             Self::StuffingFailures | Self::StuffingNames | Self::StuffingService => ViolationKind::CredentialStuffing,
+            Self::CopyrightNotice => ViolationKind::Copyright,
         }
     }
 
@@ -199,7 +208,8 @@ impl Rule {
             | Self::DdosConnections
             | Self::DdosPackets
             | Self::StuffingFailures
-            | Self::StuffingNames => Severity::Restrict,
+            | Self::StuffingNames
+            | Self::CopyrightNotice => Severity::Restrict,
         }
     }
 }

@@ -2,6 +2,7 @@ use crate::allocation::TierName;
 use crate::auth::{KeyId, Keys};
 use crate::id::AccountId;
 use crate::time::Timestamp;
+use crate::tos::Restriction;
 use crate::users::{AnonymousId, Identity, OperatorStatus, SealedSeed, TermsAcceptance};
 
 /// What is kept of an account: no address, no name, nothing that leads to a person without the pepper.
@@ -23,6 +24,8 @@ pub struct Account {
     pub epoch: u64,
     /// What an operator decided about it, apart from what its payments say.
     pub operator_status: Option<OperatorStatus>,
+    /// What breaches of the terms restrict it to; ended ones stay until the next is written.
+    pub restrictions: Vec<Restriction>,
     /// The terms it accepted last.
     pub terms: Option<TermsAcceptance>,
     /// What its names at other services are made from; absent until the first is asked for.

@@ -9,7 +9,7 @@ use futures_util::Stream;
 use tokio::sync::broadcast;
 
 use crate::allocation::Resource;
-use crate::id::AccountId;
+use crate::id::{AccountId, ViolationId};
 use crate::payment::{ServiceStatus, StatusReason};
 use crate::time::Timestamp;
 
@@ -41,6 +41,11 @@ pub enum AccountEvent {
         is_above: bool,
         /// When it was noticed.
         at: Timestamp,
+    },
+    /// Something was found against the account.
+    ViolationRaised {
+        /// What.
+        violation: ViolationId,
     },
 }
 

@@ -101,6 +101,7 @@ impl Users<'_> {
             operator_status: None,
             terms: Some(terms),
             subject_seed: None,
+            restrictions: Vec::new(),
         };
         // A tag under an older pepper is the same person; the newest tag is the database's unique column.
         if tx.account_by_tag(&secrets.keys.tags(&identity)).await?.is_some() {

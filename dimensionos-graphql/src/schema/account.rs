@@ -7,9 +7,11 @@ use crate::engine::Asked;
 use crate::error::dress;
 use crate::schema::allocation::{Allocation, TierName};
 use crate::schema::monitoring::{Resolution, Resource, ResourceMetrics, UsagePeriod, UsagePoint, UsageSummary};
+use crate::schema::page;
 use crate::schema::quota::LimitOverrideInForce;
 use crate::schema::session::Session;
 use crate::schema::terms::AccountTerms;
+use crate::schema::violation::ViolationConnection;
 use crate::schema::{DateTime, UInt53};
 
 /// What an account may do, from everything to nothing.
@@ -34,6 +36,8 @@ pub enum StatusReason {
     None,
     /// The trial has ended.
     TrialExpired,
+    /// It follows from a breach of the terms: see the account's violations.
+    TosViolation,
     /// An operator decided it.
     Operator,
 }
@@ -198,6 +202,24 @@ impl Account {
         let monitoring: monitoring::Monitoring<'_> = asked.platform.monitoring();
         let points = monitoring.history(&self.viewer, self.row.id, resource.into(), range, resolution.into()).await;
         Ok(points.map_err(|error| dress(&error, asked))?.into_iter().map(UsagePoint::from).collect())
+    }
+
+    /// What was found against it, newest first, and what followed.
+    async fn violations(
+        &self,
+        context: &Context<'_>,
+        #[graphql(default = 20, desc = "How many: 1 to 100.")] first: Option<i32>,
+        #[graphql(desc = "Those after this cursor.")] after: Option<String>,
+    ) -> Result<ViolationConnection> {
+        let asked = Asked::of(context)?;
+        let _turn = asked.turn().await?;
+        let listed = async {
+            let length = page::length(first.unwrap_or(20))?;
+            let place = after.as_deref().map(page::place).transpose()?;
+            Ok((asked.platform.tos().violations(&self.viewer, self.row.id, place, length).await?, length))
+        };
+        let (all, length) = listed.await.map_err(|error: Error| dress(&error, asked))?;
+        Ok(ViolationConnection::new(all, length, after.is_some(), asked.platform.clock().now()))
     }
 }
 

@@ -6,6 +6,7 @@ use dimensionos_core::users;
 use crate::schema::DateTime;
 use crate::schema::account::{ServiceStatus, StatusReason};
 use crate::schema::monitoring::Resource;
+use crate::schema::violation::ViolationRaised;
 
 /// Something that happened to an account.
 #[derive(Debug, Union)]
@@ -14,6 +15,8 @@ pub enum AccountEvent {
     StatusChanged(StatusChanged),
     /// It has passed a part of a limit.
     QuotaCrossed(QuotaCrossed),
+    /// Something was found against it.
+    ViolationRaised(ViolationRaised),
 }
 
 /// What an account may do has changed.
@@ -53,6 +56,9 @@ impl AccountEvent {
             users::AccountEvent::QuotaCrossed { resource, percent, is_above, at } => {
                 let (resource, percent) = (resource.into(), i32::from(percent));
                 Some(Self::QuotaCrossed(QuotaCrossed { resource, percent, above: is_above, at: at.into() }))
+            }
+            users::AccountEvent::ViolationRaised { violation } => {
+                Some(Self::ViolationRaised(ViolationRaised { id: violation }))
             }
             _ => None,
         }

@@ -5,10 +5,12 @@ mod agent;
 mod allocation;
 mod auth;
 mod credentials;
+mod enforcement;
 mod events;
 mod live;
 mod monitoring;
 mod node;
+mod page;
 mod quota;
 mod report;
 mod scalars;
@@ -16,6 +18,7 @@ mod service;
 mod session;
 mod standing;
 mod terms;
+mod violation;
 
 use async_graphql::{MergedObject, Schema, SchemaBuilder};
 
@@ -23,7 +26,13 @@ pub(crate) use scalars::{DateTime, UInt53};
 
 /// Everything that can be asked.
 #[derive(Debug, MergedObject, Default)]
-pub struct Query(account::AccountQuery, allocation::AllocationQuery, node::NodeQuery, service::ServiceQuery);
+pub struct Query(
+    account::AccountQuery,
+    allocation::AllocationQuery,
+    enforcement::EnforcementQuery,
+    node::NodeQuery,
+    service::ServiceQuery,
+);
 
 /// Everything that can be done.
 #[derive(Debug, MergedObject, Default)]
@@ -35,6 +44,7 @@ pub struct Mutation(
     report::ReportMutation,
     agent::AgentMutation,
     quota::QuotaMutation,
+    enforcement::EnforcementMutation,
 );
 
 /// The schema's type.

@@ -1,11 +1,12 @@
 use async_graphql::{Context, ID, Interface, Object, Result};
-use dimensionos_core::id::SessionId;
+use dimensionos_core::id::{SessionId, ViolationId};
 use dimensionos_core::{AccountId, Error};
 
 use crate::engine::Asked;
 use crate::error::dress;
 use crate::schema::account::Account;
 use crate::schema::session::Session;
+use crate::schema::violation::Violation;
 
 /// Anything that can be asked for again by its id.
 #[derive(Interface)]
@@ -15,6 +16,8 @@ pub enum Node {
     Account(Box<Account>),
     /// A session.
     Session(Session),
+    /// Something found against an account.
+    Violation(Box<Violation>),
 }
 
 #[derive(Debug, Default)]
@@ -42,6 +45,10 @@ async fn find(asked: &Asked, id: &ID) -> Result<Option<Node>, Error> {
         let sessions = asked.platform.auth().sessions(&asked.context, account).await?;
         let session = sessions.iter().find(|session| session.id == id);
         return Ok(session.map(|session| Node::Session(Session::new(session, asked))));
+    }
+    if let Ok(id) = id.parse::<ViolationId>() {
+        let violation = asked.platform.tos().violation(&asked.context, id).await?;
+        return Ok(Some(Node::Violation(Box::new(Violation::new(&violation, asked.platform.clock().now())))));
     }
     let Ok(id) = id.parse::<AccountId>() else { return Ok(None) };
     let row = asked.platform.users().account(&asked.context, id).await?;

@@ -1,5 +1,6 @@
 use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
 use dimensionos_core::monitoring::{self, Counter, Level, Report, Sample};
+use dimensionos_core::tos::{Signal, Signals};
 use dimensionos_core::{AccountId, Error, Timestamp};
 
 use crate::engine::Asked;
@@ -39,10 +40,42 @@ pub struct UsageSampleInput {
     api_calls: Option<UInt53>,
     /// File operations done.
     file_operations: Option<UInt53>,
+    /// Packets sent.
+    packets_sent: Option<UInt53>,
+    /// Packets received.
+    packets_received: Option<UInt53>,
+    /// Connections opened to others.
+    outbound_connections: Option<UInt53>,
+    /// Of these, how many nobody took or were refused.
+    failed_connections: Option<UInt53>,
+    /// How many different peers, not which.
+    distinct_peers: Option<UInt53>,
+    /// Bytes read from storage.
+    bytes_read: Option<UInt53>,
+    /// Bytes written to storage.
+    bytes_written: Option<UInt53>,
+    /// Files written over.
+    files_overwritten: Option<UInt53>,
+    /// Files renamed.
+    files_renamed: Option<UInt53>,
+    /// Files deleted.
+    files_deleted: Option<UInt53>,
+    /// Messages sent.
+    messages_sent: Option<UInt53>,
+    /// Recipients who had never been written to before.
+    new_recipients: Option<UInt53>,
+    /// Messages that came back.
+    messages_bounced: Option<UInt53>,
+    /// Messages that were answered.
+    messages_answered: Option<UInt53>,
+    /// Sign-ins that failed.
+    failed_logins: Option<UInt53>,
+    /// How many different sign-in names the failures were for.
+    failed_login_names: Option<UInt53>,
 }
 
 impl UsageSampleInput {
-    fn parse(&self, now: Timestamp) -> Result<(AccountId, Sample), Error> {
+    fn parse(&self, now: Timestamp) -> Result<(AccountId, Sample, Signals), Error> {
         let account = self.account.parse();
         let account =
             account.map_err(|_| Error::InvalidInput { field: "account", reason: "not an account id".to_owned() })?;
@@ -72,7 +105,34 @@ impl UsageSampleInput {
                 sample.add(counter, amount);
             }
         }
-        Ok((account, sample))
+        Ok((account, sample, self.signals()))
+    }
+
+    fn signals(&self) -> Signals {
+        let mut signals = Signals::new();
+        for (signal, count) in [
+            (Signal::PacketsSent, self.packets_sent),
+            (Signal::PacketsReceived, self.packets_received),
+            (Signal::OutboundConnections, self.outbound_connections),
+            (Signal::FailedConnections, self.failed_connections),
+            (Signal::DistinctPeers, self.distinct_peers),
+            (Signal::BytesRead, self.bytes_read),
+            (Signal::BytesWritten, self.bytes_written),
+            (Signal::FilesOverwritten, self.files_overwritten),
+            (Signal::FilesRenamed, self.files_renamed),
+            (Signal::FilesDeleted, self.files_deleted),
+            (Signal::MessagesSent, self.messages_sent),
+            (Signal::NewRecipients, self.new_recipients),
+            (Signal::MessagesBounced, self.messages_bounced),
+            (Signal::MessagesAnswered, self.messages_answered),
+            (Signal::FailedLogins, self.failed_logins),
+            (Signal::FailedLoginNames, self.failed_login_names),
+        ] {
+            if let Some(UInt53(count)) = count {
+                signals.add(signal, count);
+            }
+        }
+        signals
     }
 }
 
@@ -96,8 +156,15 @@ impl UsageReportInput {
             field: "source",
             reason: invalid.to_string(),
         })?;
-        let samples = self.samples.iter().map(|sample| sample.parse(now)).collect::<Result<_, _>>()?;
-        Ok(Report { source, sequence: self.sequence.0, samples })
+        let mut report = Report { source, sequence: self.sequence.0, samples: Vec::new(), signals: Vec::new() };
+        for input in &self.samples {
+            let (account, sample, signals) = input.parse(now)?;
+            if !signals.is_empty() {
+                report.signals.push((report.samples.len(), signals));
+            }
+            report.samples.push((account, sample));
+        }
+        Ok(report)
     }
 }
 

@@ -14,6 +14,7 @@ pub struct Model {
     pub operator_status: Option<String>,
     pub operator_status_at: Option<i64>,
     pub operator_status_note: Option<String>,
+    pub restrictions: Option<String>,
     pub terms_version: Option<String>,
     pub terms_accepted_at: Option<i64>,
     pub subject_seed: Option<Vec<u8>>,

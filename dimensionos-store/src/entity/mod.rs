@@ -3,6 +3,8 @@
 
 pub(crate) mod access_key;
 pub(crate) mod account;
+pub(crate) mod detector_state;
+pub(crate) mod enforcement_policy;
 pub(crate) mod job_lease;
 pub(crate) mod limit_override;
 pub(crate) mod password;
@@ -13,3 +15,4 @@ pub(crate) mod refresh_token;
 pub(crate) mod session;
 pub(crate) mod tier_allocation;
 pub(crate) mod usage_source;
+pub(crate) mod violation;

@@ -96,6 +96,7 @@ fn account(number: u8) -> Account {
         operator_status: None,
         terms: None,
         subject_seed: None,
+        restrictions: Vec::new(),
     }
 }
 

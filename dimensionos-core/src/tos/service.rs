@@ -1,0 +1,343 @@
+use futures_util::future::BoxFuture;
+
+use crate::Error;
+use crate::context::{Caller, Context};
+use crate::id::{AccessKeyId, AccountId, ViolationId};
+use crate::payment::Standing;
+use crate::platform::Inner;
+use crate::policy::{Action, Target, allows};
+use crate::store::{Access, Tx};
+use crate::time::Timestamp;
+use crate::tos::enforcement::{Grounds, MAX_HOURS};
+use crate::tos::flag::{Finding, Flag};
+use crate::tos::records::{ViolationFilter, ViolationPlace, in_use};
+use crate::tos::rule::{Rule, Severity};
+use crate::tos::sanction::Sanction;
+use crate::tos::violation::{Appeal, AppealGround, AppealVerdict, Imposed, SealedText, Shadow, Violation};
+use crate::users::{Account, AccountEvent, Entry};
+
+/// Violations that are listed at once at most: a page that a person reads.
+pub const MAX_PAGE: u64 = 100;
+/// Violations of one account that a decision looks back at: far more than the strikes that any ladder counts.
+const MAX_EARLIER: u64 = 1_000;
+
+/// Enforcement of the terms of service: what was found, what followed, and how it is contested.
+#[derive(Debug)]
+pub struct Tos<'a>(pub(crate) &'a Inner);
+
+impl Tos<'_> {
+    /// What was found against an account, newest first.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no such account, or it is not the caller's; `InvalidInput` for a page of more than
+    /// [`MAX_PAGE`]; those of the account's status.
+    pub async fn violations(
+        &self,
+        context: &Context,
+        account: AccountId,
+        after: Option<ViolationPlace>,
+        first: u64,
+    ) -> Result<Vec<Violation>, Error> {
+        let Self(inner) = self;
+        inner.admit(&context.caller, Action::SeeViolations, account).await?;
+        let filter = ViolationFilter { account: Some(account), ..ViolationFilter::default() };
+        self.list(&filter, after, first).await
+    }
+
+    /// One of them.
+    ///
+    /// # Errors
+    /// `NotFound` where there is none, or it is not the caller's; those of the account's status.
+    pub async fn violation(&self, context: &Context, id: ViolationId) -> Result<Violation, Error> {
+        let Self(inner) = self;
+        let found = inner.store.begin(Access::Read).await?.violation(id).await?;
+        let violation = found.ok_or(Error::no_violation())?;
+        match inner.admit(&context.caller, Action::SeeViolations, violation.account).await {
+            // Whoever may not know of the account learns nothing of what was found against it.
+            Err(Error::NotFound { .. }) => Err(Error::no_violation()),
+            admitted => admitted.map(|_| violation),
+        }
+    }
+
+    /// What was found against any account, newest first: the operators' queues.
+    ///
+    /// # Errors
+    /// `Forbidden` for any caller but an operator and the program; `InvalidInput` for a page of more than [`MAX_PAGE`].
+    pub async fn queue(
+        &self,
+        context: &Context,
+        filter: &ViolationFilter,
+        after: Option<ViolationPlace>,
+        first: u64,
+    ) -> Result<Vec<Violation>, Error> {
+        allows(&context.caller, Action::Enforce, Target::Service)?;
+        self.list(filter, after, first).await
+    }
+
+    async fn list(
+        &self,
+        filter: &ViolationFilter,
+        after: Option<ViolationPlace>,
+        first: u64,
+    ) -> Result<Vec<Violation>, Error> {
+        if first > MAX_PAGE {
+            return Err(Error::invalid("first", format!("more than {MAX_PAGE}")));
+        }
+        // One more than a page says whether there is a next one.
+        Ok(self.0.store.begin(Access::Read).await?.violations(filter, after, first + 1).await?)
+    }
+
+    /// Takes what a detector found, decides by the policy in force what follows, and does it. Detectors of the platform
+    /// are fed by its meters; this is for those of the embedding program.
+    ///
+    /// # Errors
+    /// `Forbidden` for any caller but the program; `NotFound`.
+    pub async fn raise(&self, context: &Context, account: AccountId, flag: Flag) -> Result<Violation, Error> {
+        allows(&context.caller, Action::RaiseFlag, Target::Service)?;
+        let decided = self.decide(account, flag, None).await?;
+        Ok(decided)
+    }
+
+    /// Does what follows from what this process's own detectors found.
+    pub(crate) async fn take(&self, account: AccountId, finding: Finding) -> Result<(), Error> {
+        match finding {
+            Finding::Raised(flag) => self.decide(account, flag, None).await.map(drop),
+            Finding::Lowered { rule, at } => self.lower(account, rule, at).await,
+        }
+    }
+
+    /// Writes down what follows from a flag.
+    pub(super) async fn decide(
+        &self,
+        account: AccountId,
+        flag: Flag,
+        complaint: Option<crate::tos::Complaint>,
+    ) -> Result<Violation, Error> {
+        let Self(inner) = self;
+        let id = ViolationId::random(&*inner.entropy)?;
+        self.change(account, move |tx, now| {
+            Box::pin(async move {
+                let (grounds, policy, imposed, shadow) = judge(tx, account, flag, now).await?;
+                let violation = Violation {
+                    id,
+                    account,
+                    detected_at: now,
+                    lowered_at: None,
+                    decided: imposed.sanction(),
+                    imposed,
+                    grounds,
+                    policy,
+                    shadow,
+                    appeal: None,
+                    verdict: None,
+                    complaint,
+                };
+                tx.insert_violation(&violation).await?;
+                Ok(violation)
+            })
+        })
+        .await
+        .inspect(|violation| {
+            inner.metering.events.tell(account, AccountEvent::ViolationRaised { violation: violation.id })
+        })
+    }
+
+    /// Notes that a flag went down by itself; what was imposed runs to its end.
+    async fn lower(&self, account: AccountId, rule: Rule, at: Timestamp) -> Result<(), Error> {
+        let mut tx = self.0.store.begin(Access::Write).await?;
+        let filter = ViolationFilter { account: Some(account), kind: Some(rule.kind()), ..ViolationFilter::default() };
+        let all = tx.violations(&filter, None, MAX_EARLIER).await?;
+        let is_up = |violation: &Violation| violation.grounds.rule == rule && violation.lowered_at.is_none();
+        for mut violation in all.into_iter().filter(is_up) {
+            violation.lowered_at = Some(at);
+            tx.update_violation(&violation).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+
+    /// Contests a violation, once. A statement is sealed to the operators' key: this service cannot read it, and drops it
+    /// when the appeal is decided.
+    ///
+    /// # Errors
+    /// `NotFound` where there is none, or it is not the caller's; `Conflict` where it was contested before; those of the
+    /// account's status.
+    pub async fn appeal(
+        &self,
+        context: &Context,
+        id: ViolationId,
+        ground: AppealGround,
+        sealed_statement: Option<SealedText>,
+    ) -> Result<Violation, Error> {
+        let account = self.admit(context, Action::Appeal, id).await?;
+        self.change(account, move |tx, now| {
+            Box::pin(async move {
+                let mut violation = tx.violation(id).await?.ok_or(Error::no_violation())?;
+                if violation.appeal.is_some() {
+                    return Err(Error::Conflict { reason: "it has been appealed against" });
+                }
+                violation.appeal = Some(Appeal { ground, filed_at: now, sealed_statement, decided: None });
+                tx.update_violation(&violation).await?;
+                Ok(violation)
+            })
+        })
+        .await
+    }
+
+    /// Decides an appeal: where it is granted the violation is overruled, what followed from it ends, and it counts no
+    /// more.
+    ///
+    /// # Errors
+    /// `Forbidden` for any caller but an operator, and for the operator who imposed it; `NotFound`; `Conflict` where it
+    /// was not appealed against, or has been decided.
+    pub async fn decide_appeal(&self, context: &Context, id: ViolationId, grant: bool) -> Result<Violation, Error> {
+        let operator = self.operator(context)?;
+        let account = self.admit(context, Action::Enforce, id).await?;
+        self.change(account, move |tx, now| {
+            Box::pin(async move {
+                let mut violation = tx.violation(id).await?.ok_or(Error::no_violation())?;
+                if violation.imposed.author() == super::Author::Operator(operator) {
+                    return Err(Error::Forbidden);
+                }
+                let Some(appeal) = violation.appeal.as_mut().filter(|appeal| appeal.decided.is_none()) else {
+                    return Err(Error::Conflict { reason: "there is no appeal to decide" });
+                };
+                appeal.decided = Some((now, operator));
+                appeal.sealed_statement = None;
+                violation.verdict = Some(if grant { AppealVerdict::Overruled } else { AppealVerdict::Upheld });
+                tx.update_violation(&violation).await?;
+                Ok(violation)
+            })
+        })
+        .await
+    }
+
+    /// Puts another sanction in the place of what followed from a violation: a stricter one, a milder one, or none.
+    ///
+    /// # Errors
+    /// `Forbidden` for any caller but an operator; `NotFound`; `InvalidInput` for an end that has passed or is more than
+    /// a year away; `Conflict` where the violation was overruled.
+    pub async fn impose(
+        &self,
+        context: &Context,
+        id: ViolationId,
+        sanction: Sanction,
+        until: Timestamp,
+    ) -> Result<Violation, Error> {
+        let operator = self.operator(context)?;
+        let account = self.admit(context, Action::Enforce, id).await?;
+        let now = self.0.clock.now();
+        if until <= now {
+            return Err(Error::invalid("until", "has passed"));
+        }
+        if until.since(now) > std::time::Duration::from_hours(u64::from(MAX_HOURS)) {
+            return Err(Error::invalid("until", "more than a year away"));
+        }
+        self.change(account, move |tx, now| {
+            Box::pin(async move {
+                let mut violation = tx.violation(id).await?.ok_or(Error::no_violation())?;
+                if violation.verdict == Some(AppealVerdict::Overruled) {
+                    return Err(Error::Conflict { reason: "it was overruled" });
+                }
+                violation.imposed = violation.imposed.by_operator(operator, sanction, until, now);
+                tx.update_violation(&violation).await?;
+                Ok(violation)
+            })
+        })
+        .await
+    }
+
+    /// The operator who asks: a person has to have decided.
+    pub(super) fn operator(&self, context: &Context) -> Result<AccessKeyId, Error> {
+        match context.caller {
+            Caller::Operator(operator) => Ok(operator),
+            // Who may not do it is told so in the words of the policy.
+            _ => Err(allows(&context.caller, Action::Enforce, Target::Service).err().unwrap_or(Error::Forbidden)),
+        }
+    }
+
+    /// Lets a caller act on a violation, and says whose it is.
+    pub(super) async fn admit(&self, context: &Context, action: Action, id: ViolationId) -> Result<AccountId, Error> {
+        let Self(inner) = self;
+        // Who may not do it to any account learns nothing of this one.
+        if !matches!(context.caller, Caller::Account(_)) {
+            allows(&context.caller, action, Target::Service)?;
+        }
+        let found = inner.store.begin(Access::Read).await?.violation(id).await?;
+        let account = found.ok_or(Error::no_violation())?.account;
+        match inner.admit(&context.caller, action, account).await {
+            Err(Error::NotFound { .. }) => Err(Error::no_violation()),
+            admitted => admitted.map(|_| account),
+        }
+    }
+
+    /// Changes what is held against an account, and with it, in the same transaction, what that restricts the account to.
+    pub(super) async fn change<F>(&self, id: AccountId, act: F) -> Result<Violation, Error>
+    where
+        F: for<'t> FnOnce(&'t mut dyn Tx, Timestamp) -> BoxFuture<'t, Result<Violation, Error>> + Send,
+    {
+        let Self(inner) = self;
+        let cell = inner.metering.cell(&*inner.store, id, inner.clock.now()).await?;
+        let mut tx = inner.store.begin(Access::Write).await?;
+        let mut account = tx.account(id).await?.ok_or(Error::no_account())?;
+        let now = inner.clock.now();
+        let before = inner.standing(&account);
+        let violation = act(&mut *tx, now).await?;
+        let was_restricted = restrict(&mut account, &violation, now);
+        let after = inner.standing(&account);
+        let limits = inner.metering.limits.own(&account, tx.overrides(id).await?, now);
+        if was_restricted {
+            tx.update_account(&account).await?;
+            let sessions = tx.sessions(id).await?;
+            let tier = account.tier;
+            inner.commit_shown(tx, Entry { account, sessions }).await?;
+            inner.metering.limits.keep(id, &limits);
+            inner.metering.set_limits(&cell, tier);
+        } else {
+            inner.commit(tx, id).await?;
+        }
+        self.tell(id, before, after, now);
+        Ok(violation)
+    }
+
+    fn tell(&self, account: AccountId, before: Standing, after: Standing, at: Timestamp) {
+        if before.status != after.status {
+            let (from, to, reason) = (before.status, after.status, after.reason);
+            self.0.metering.events.tell(account, AccountEvent::StatusChanged { from, to, reason, at });
+        }
+    }
+}
+
+/// Puts what a violation restricts its account to in the place of what it did before, drops what has ended, and says
+/// whether anything changed.
+fn restrict(account: &mut Account, violation: &Violation, now: Timestamp) -> bool {
+    let before = account.restrictions.clone();
+    account.restrictions.retain(|own| own.violation != violation.id && own.until > now);
+    account.restrictions.extend(violation.restriction(now));
+    account.restrictions != before
+}
+
+/// What the policies say to a flag, in the light of what went before.
+pub(super) async fn judge(
+    tx: &mut dyn Tx,
+    account: AccountId,
+    flag: Flag,
+    now: Timestamp,
+) -> Result<(Grounds, u32, Imposed, Option<Shadow>), Error> {
+    let kind = flag.rule.kind();
+    let filter = ViolationFilter { account: Some(account), kind: Some(kind), ..ViolationFilter::default() };
+    let mut earlier = tx.violations(&filter, None, MAX_EARLIER).await?;
+    earlier.retain(|violation| violation.counts(now));
+    let records = tx.policies().await?;
+    let (in_force, shadow) = in_use(&records);
+    let policy = in_force.cloned().unwrap_or_default();
+    let strikes = |policy: &super::EnforcementPolicy| policy.strikes(earlier.iter().map(|one| one.detected_at), now);
+    let severity = flag.severity.min(flag.rule.severity());
+    let grounds = Grounds { rule: flag.rule, severity, strikes: strikes(&policy) };
+    let shadow = shadow.map(|shadow| {
+        let decision = shadow.decide(&Grounds { strikes: strikes(shadow), ..grounds });
+        Shadow { version: shadow.version, sanction: decision.sanction }
+    });
+    let imposed = Imposed::by_policy(policy.version, policy.decide(&grounds), flag, now);
+    debug_assert!(severity > Severity::Notice || imposed.sanction() == Sanction::None);
+    Ok((grounds, policy.version, imposed, shadow))
+}
