@@ -41,6 +41,8 @@ const UNTIL_LIFTED: &str = "until it is lifted";
 const UNTIL_USED: &str = "until it is used or replaced";
 const WITH_THE_SESSION: &str = "until the session ends, 30 days after its last use at most";
 const UNTIL_SETTLED: &str = "until it is used, released or expired, an hour or a day at most";
+const A_YEAR: &str = "a year after what followed from it has ended";
+const UNTIL_DECIDED: &str = "until the appeal is decided";
 const A_DAY: &str = "a day";
 const UNTIL_ITS_DATE: &str = "until its date";
 const WITH_THE_KEY: &str = "as long as the key";
@@ -49,8 +51,8 @@ const ROLLED_UP: &str = "by the minute 48 hours, by the hour 90 days, by the day
 
 type Row = (&'static str, &'static str, DataClass, &'static str, &'static str);
 
-const ROWS: [Row; 75] = {
-    use DataClass::{Metric, Pseudonym, SecretDigest, Status, Technical};
+const ROWS: [Row; 107] = {
+    use DataClass::{Flag, Metric, Pseudonym, SecretDigest, Status, Technical};
     [
         ("accounts", "id", Pseudonym, "names the account; random", WITH_THE_ACCOUNT),
         ("accounts", "anonymous_id", Pseudonym, "finds the account at sign-in; a keyed tag", WITH_THE_ACCOUNT),
@@ -62,6 +64,7 @@ const ROWS: [Row; 75] = {
         ("accounts", "operator_status", Status, "what an operator decided the account may do", UNTIL_LIFTED),
         ("accounts", "operator_status_at", Status, "since when", UNTIL_LIFTED),
         ("accounts", "operator_status_note", Status, "why, in the operator's words; its holder reads it", UNTIL_LIFTED),
+        ("accounts", "restrictions", Status, "what breaches of the terms restrict it to", "until they end"),
         ("accounts", "terms_version", Status, "which terms its holder accepted last", WITH_THE_ACCOUNT),
         ("accounts", "terms_accepted_at", Status, "when", WITH_THE_ACCOUNT),
         (
@@ -127,6 +130,49 @@ const ROWS: [Row; 75] = {
         ("limit_overrides", "resource", Technical, "of what", UNTIL_ITS_DATE),
         ("limit_overrides", "limit_amount", Status, "how much is granted", UNTIL_ITS_DATE),
         ("limit_overrides", "until", Status, "when it ends", UNTIL_ITS_DATE),
+        ("violations", "id", Technical, "names what was found; random", A_YEAR),
+        ("violations", "account_id", Pseudonym, "whose account", A_YEAR),
+        ("violations", "kind", Flag, "what kind of breach", A_YEAR),
+        ("violations", "rule", Flag, "which rule found it", A_YEAR),
+        ("violations", "severity", Flag, "how much it weighs", A_YEAR),
+        ("violations", "strikes", Flag, "what went before, in one number", A_YEAR),
+        ("violations", "policy_version", Technical, "which policy decided", A_YEAR),
+        ("violations", "decided", Status, "what that policy decided", A_YEAR),
+        ("violations", "sanction", Status, "what followed", A_YEAR),
+        ("violations", "imposed_at", Status, "since when", A_YEAR),
+        (
+            "violations",
+            "imposed_by",
+            Technical,
+            "which operator decided it, so that another decides the appeal",
+            A_YEAR,
+        ),
+        ("violations", "ends_at", Status, "until when", A_YEAR),
+        ("violations", "is_automated", Status, "whether a person took part", A_YEAR),
+        ("violations", "detected_at", Flag, "when it was found", A_YEAR),
+        ("violations", "lowered_at", Flag, "when it was over", A_YEAR),
+        ("violations", "shadow_version", Technical, "which policy was tried beside", A_YEAR),
+        ("violations", "shadow_sanction", Technical, "what that one would have decided", A_YEAR),
+        ("violations", "statement", Flag, "the figures it was found by, and their limits", A_YEAR),
+        ("violations", "appeal_ground", Status, "why its holder does not agree", A_YEAR),
+        ("violations", "appealed_at", Status, "since when", A_YEAR),
+        (
+            "violations",
+            "appeal_statement",
+            Status,
+            "its holder's words, sealed to a key that is not here",
+            UNTIL_DECIDED,
+        ),
+        ("violations", "appeal_decided_at", Status, "when the appeal was decided", A_YEAR),
+        ("violations", "appeal_decided_by", Technical, "by which operator", A_YEAR),
+        ("violations", "verdict", Status, "how it was decided", A_YEAR),
+        ("violations", "complaint", Status, "digests and dates of a complaint of copyright; no paper, no name", A_YEAR),
+        ("detector_states", "account_id", Pseudonym, "whose detectors", WITH_THE_ACCOUNT),
+        ("detector_states", "state", Metric, "faded sums of counts, to go on after a restart", WITH_THE_ACCOUNT),
+        ("enforcement_policies", "version", Technical, "names the policy", WITH_THE_SERVICE),
+        ("enforcement_policies", "is_shadow", Technical, "whether it decides", WITH_THE_SERVICE),
+        ("enforcement_policies", "applied_at", Technical, "since when", WITH_THE_SERVICE),
+        ("enforcement_policies", "policy", Technical, "what it decides", WITH_THE_SERVICE),
         ("job_leases", "job", Technical, "which job", WITH_THE_SERVICE),
         ("job_leases", "holder", Technical, "which process does it; random", WITH_THE_SERVICE),
         ("job_leases", "expires_at", Technical, "when another may", WITH_THE_SERVICE),

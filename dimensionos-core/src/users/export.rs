@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use crate::allocation::{Hold, KeyedDecision, LimitOverride};
@@ -11,8 +13,12 @@ use crate::monitoring::{Bucket, Counter, Level, Readings, Resolution, Rollup};
 use crate::payment::Standing;
 use crate::store::Tx;
 use crate::time::Timestamp;
+use crate::tos::{MAX_PAGE, Restriction, Sanction, ViolationFilter};
 use crate::users::Account;
+use crate::users::export::violation::ExportedViolation;
 use crate::{Code, Error};
+
+mod violation;
 
 /// What stands for a digest of a secret.
 const NOT_SHOWN: &str = "kept, and not shown";
@@ -34,6 +40,9 @@ pub struct Export {
     limits: Vec<ExportedLimit>,
     holds: Vec<ExportedHold>,
     decisions: Vec<ExportedQuotaDecision>,
+    violations: Vec<ExportedViolation>,
+    /// The state of its detectors, in base64: sums that fade, to go on from after a restart.
+    detectors: Option<String>,
 }
 
 /// A limit of the account's own.
@@ -84,8 +93,32 @@ struct ExportedAccount {
     status_reason: &'static str,
     status_since: String,
     operator_status: Option<ExportedDecision>,
+    restrictions: Vec<ExportedRestriction>,
     terms: Option<ExportedTerms>,
     has_names_at_services: bool,
+}
+
+/// What a breach of the terms restricts the account to.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ExportedRestriction {
+    violation: String,
+    sanction: Sanction,
+    since: String,
+    until: String,
+    relaxes_at: Option<String>,
+}
+
+impl From<&Restriction> for ExportedRestriction {
+    fn from(own: &Restriction) -> Self {
+        Self {
+            violation: own.violation.to_string(),
+            sanction: own.sanction,
+            since: own.since.to_string(),
+            until: own.until.to_string(),
+            relaxes_at: own.relaxes_at.map(|at| at.to_string()),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -184,7 +217,22 @@ impl Export {
             limits: tx.overrides(id).await?.iter().map(ExportedLimit::from).collect(),
             holds: tx.holds(id).await?.iter().map(ExportedHold::from).collect(),
             decisions: tx.decisions_of(id).await?.iter().map(ExportedQuotaDecision::from).collect(),
+            violations: violations(tx, id, now).await?,
+            detectors: tx.detectors(id).await?.map(|state| STANDARD.encode(state)),
         })
+    }
+}
+
+async fn violations(tx: &mut dyn Tx, id: AccountId, now: Timestamp) -> Result<Vec<ExportedViolation>, Error> {
+    let filter = ViolationFilter { account: Some(id), ..ViolationFilter::default() };
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let page = tx.violations(&filter, after, MAX_PAGE).await?;
+        all.extend(page.iter().map(|violation| ExportedViolation::new(violation, now)));
+        match page.last() {
+            Some(last) if page.len() as u64 == MAX_PAGE => after = Some(last.place()),
+            _ => return Ok(all),
+        }
     }
 }
 
@@ -206,6 +254,7 @@ impl ExportedAccount {
                 since: decided.since.to_string(),
                 reason: decided.note.as_str().to_owned(),
             }),
+            restrictions: account.restrictions.iter().map(ExportedRestriction::from).collect(),
             terms: account.terms.as_ref().map(|accepted| ExportedTerms {
                 version: accepted.version.to_string(),
                 accepted_at: accepted.accepted_at.to_string(),

@@ -11,6 +11,7 @@
 )]
 
 mod accounts;
+mod enforcement;
 mod quotas;
 mod sessions;
 mod usage;
@@ -27,6 +28,7 @@ use crate::time::Timestamp;
 use crate::users::{Account, AnonymousId};
 
 pub use accounts::*;
+pub use enforcement::*;
 pub use quotas::*;
 pub use sessions::*;
 pub use usage::*;
@@ -63,6 +65,13 @@ macro_rules! conformance_cases {
             quotas_that_ended_are_purged_and_nothing_else,
             use_is_added_up_from_a_minute_on,
             one_process_has_a_job_until_it_ends,
+            a_violation_is_kept_whole_and_changed_whole,
+            violations_are_listed_newest_first_in_pages,
+            violations_are_counted_by_what_they_are,
+            violations_that_are_over_are_purged_unless_somebody_waits,
+            a_policy_has_one_version,
+            the_state_of_detectors_goes_with_its_account,
+            an_account_carries_what_restricts_it,
         );
     };
     (@each $fresh:path: $($case:ident),+ $(,)?) => {
