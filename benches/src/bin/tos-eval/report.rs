@@ -13,10 +13,11 @@ pub(crate) type Report = Map<String, Value>;
 /// Where something that is no object stands on the way, or something stands at the place.
 pub(crate) fn put(report: &mut Report, place: &str, value: impl Into<Value>) -> Result<(), Box<dyn Error>> {
     let Some((first, rest)) = place.split_once('.') else {
-        return match report.insert(place.to_owned(), value.into()) {
-            None => Ok(()),
-            Some(_) => Err(format!("`{place}` was put into the report twice").into()),
-        };
+        if report.contains_key(place) {
+            return Err(format!("`{place}` was put into the report twice").into());
+        }
+        report.insert(place.to_owned(), value.into());
+        return Ok(());
     };
     match report.entry(first).or_insert_with(|| Value::Object(Map::new())) {
         Value::Object(inner) => put(inner, rest, value),
