@@ -98,8 +98,10 @@ pub enum Rule {
     Mining,
     /// Files overwritten, renamed and deleted far above the tier, as much read as written.
     Ransomware,
-    /// Attempts at one peer that fail.
+    /// Attempts at one peer, again and again, that fail: it harms nobody yet, and a database that is down looks alike.
     CommandAndControl,
+    /// Attempts at one peer within seconds that fail: passwords being tried, or ports.
+    Hammering,
     /// New peers in a minute, most of whom do not answer.
     Scan,
     /// Connections a second.
@@ -118,7 +120,7 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::ExcessQuarterHour,
         Self::ExcessSixHours,
         Self::ExcessDay,
@@ -128,6 +130,7 @@ impl Rule {
         Self::Mining,
         Self::Ransomware,
         Self::CommandAndControl,
+        Self::Hammering,
         Self::Scan,
         Self::DdosConnections,
         Self::DdosPackets,
@@ -150,6 +153,7 @@ impl Rule {
             Self::Mining => "mining-suspected",
             Self::Ransomware => "ransomware-like",
             Self::CommandAndControl => "command-and-control",
+            Self::Hammering => "hammering",
             Self::Scan => "scan",
             Self::DdosConnections => "ddos-connections",
             Self::DdosPackets => "ddos-packets",
@@ -174,7 +178,9 @@ impl Rule {
                 ViolationKind::ResourceAbuse
             }
             Self::SpamEvidence | Self::SpamVolume => ViolationKind::Spam,
-            Self::Mining | Self::Ransomware | Self::CommandAndControl | Self::Scan => ViolationKind::Malware,
+            Self::Mining | Self::Ransomware | Self::CommandAndControl | Self::Hammering | Self::Scan => {
+                ViolationKind::Malware
+            }
             Self::DdosConnections | Self::DdosPackets => ViolationKind::Ddos,
             Self::StuffingFailures | Self::StuffingNames | Self::StuffingService => ViolationKind::CredentialStuffing,
         }
@@ -190,11 +196,12 @@ impl Rule {
             | Self::ExcessDay
             | Self::SpamVolume
             | Self::Mining
+            | Self::CommandAndControl
             | Self::StuffingService => Severity::Warn,
             Self::HardCap
             | Self::SpamEvidence
             | Self::Ransomware
-            | Self::CommandAndControl
+            | Self::Hammering
             | Self::Scan
             | Self::DdosConnections
             | Self::DdosPackets
