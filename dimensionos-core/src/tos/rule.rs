@@ -102,8 +102,10 @@ pub enum Rule {
     Mining,
     /// Files overwritten, renamed and deleted far above the tier, as much read as written.
     Ransomware,
-    /// Attempts at one peer that fail.
+    /// Attempts at one peer, again and again, that fail: it harms nobody yet, and a database that is down looks alike.
     CommandAndControl,
+    /// Attempts at one peer within seconds that fail: passwords being tried, or ports.
+    Hammering,
     /// New peers in a minute, most of whom do not answer.
     Scan,
     /// Connections a second.
@@ -134,6 +136,7 @@ impl Rule {
         Self::Mining,
         Self::Ransomware,
         Self::CommandAndControl,
+        Self::Hammering,
         Self::Scan,
         Self::DdosConnections,
         Self::DdosPackets,
@@ -157,6 +160,7 @@ impl Rule {
             Self::Mining => "mining-suspected",
             Self::Ransomware => "ransomware-like",
             Self::CommandAndControl => "command-and-control",
+            Self::Hammering => "hammering",
             Self::Scan => "scan",
             Self::DdosConnections => "ddos-connections",
             Self::DdosPackets => "ddos-packets",
@@ -182,7 +186,9 @@ impl Rule {
                 ViolationKind::ResourceAbuse
             }
             Self::SpamEvidence | Self::SpamVolume => ViolationKind::Spam,
-            Self::Mining | Self::Ransomware | Self::CommandAndControl | Self::Scan => ViolationKind::Malware,
+            Self::Mining | Self::Ransomware | Self::CommandAndControl | Self::Hammering | Self::Scan => {
+                ViolationKind::Malware
+            }
             Self::DdosConnections | Self::DdosPackets => ViolationKind::Ddos,
             Self::StuffingFailures | Self::StuffingNames | Self::StuffingService => ViolationKind::CredentialStuffing,
             Self::CopyrightNotice => ViolationKind::Copyright,
@@ -199,11 +205,12 @@ impl Rule {
             | Self::ExcessDay
             | Self::SpamVolume
             | Self::Mining
+            | Self::CommandAndControl
             | Self::StuffingService => Severity::Warn,
             Self::HardCap
             | Self::SpamEvidence
             | Self::Ransomware
-            | Self::CommandAndControl
+            | Self::Hammering
             | Self::Scan
             | Self::DdosConnections
             | Self::DdosPackets

@@ -11,14 +11,24 @@ use std::{env, fs};
 
 use crate::report::Report;
 
+mod flows;
+mod iot23;
 mod report;
+mod ssh;
 mod statistics;
+mod westermo;
+mod zeek;
 
 /// Takes the folder of a set and puts what came out into the report.
 type Adapter = fn(&Path, &mut Report) -> Result<(), Box<dyn Error>>;
 
 /// The sets, by the name of their folder. A set may have several adapters, whose keys are put together.
-const ADAPTERS: &[(&str, Adapter)] = &[];
+const ADAPTERS: &[(&str, Adapter)] = &[
+    ("iot23-34-1", iot23::evaluate),
+    ("ssh-auth", ssh::evaluate),
+    ("westermo-net", westermo::evaluate),
+    ("zeek-background", zeek::evaluate),
+];
 
 const USAGE: &str = "usage: tos-eval --data DIR --out FILE";
 
