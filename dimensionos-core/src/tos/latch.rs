@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::Timestamp;
 
 /// The part of its limit that a figure has to fall to before its flag goes down.
@@ -26,7 +28,7 @@ pub enum Turn {
 /// The figure, as a part of its limit, has to be over 1 for the rule's dwell before the flag goes up; then at most
 /// [`LEAVE_AT`] for twice the dwell before it goes down; and [`RAISE_AGAIN_AT`] times what it was raised at to be raised
 /// again meanwhile.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Latch {
     /// When the figure went over its limit, or fell to where it leaves; 0 where it is neither.
     turning_since: u64,

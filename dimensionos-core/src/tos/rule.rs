@@ -98,6 +98,10 @@ pub enum Rule {
     Mining,
     /// Files overwritten, renamed and deleted far above the tier, as much read as written.
     Ransomware,
+    /// What was just read written over, most of all that is written, as seen under the file system: suspected.
+    RansomwareBlocks,
+    /// Small files read one after another in great number, as seen under the file system: suspected.
+    RansomwareReads,
     /// Attempts at one peer that fail.
     CommandAndControl,
     /// New peers in a minute, most of whom do not answer.
@@ -118,7 +122,7 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::ExcessQuarterHour,
         Self::ExcessSixHours,
         Self::ExcessDay,
@@ -127,6 +131,8 @@ impl Rule {
         Self::SpamVolume,
         Self::Mining,
         Self::Ransomware,
+        Self::RansomwareBlocks,
+        Self::RansomwareReads,
         Self::CommandAndControl,
         Self::Scan,
         Self::DdosConnections,
@@ -149,6 +155,8 @@ impl Rule {
             Self::SpamVolume => "spam-volume",
             Self::Mining => "mining-suspected",
             Self::Ransomware => "ransomware-like",
+            Self::RansomwareBlocks => "ransomware-suspected-blocks",
+            Self::RansomwareReads => "ransomware-suspected-reads",
             Self::CommandAndControl => "command-and-control",
             Self::Scan => "scan",
             Self::DdosConnections => "ddos-connections",
@@ -174,7 +182,12 @@ impl Rule {
                 ViolationKind::ResourceAbuse
             }
             Self::SpamEvidence | Self::SpamVolume => ViolationKind::Spam,
-            Self::Mining | Self::Ransomware | Self::CommandAndControl | Self::Scan => ViolationKind::Malware,
+            Self::Mining
+            | Self::Ransomware
+            | Self::RansomwareBlocks
+            | Self::RansomwareReads
+            | Self::CommandAndControl
+            | Self::Scan => ViolationKind::Malware,
             Self::DdosConnections | Self::DdosPackets => ViolationKind::Ddos,
             Self::StuffingFailures | Self::StuffingNames | Self::StuffingService => ViolationKind::CredentialStuffing,
         }
@@ -190,6 +203,8 @@ impl Rule {
             | Self::ExcessDay
             | Self::SpamVolume
             | Self::Mining
+            | Self::RansomwareBlocks
+            | Self::RansomwareReads
             | Self::StuffingService => Severity::Warn,
             Self::HardCap
             | Self::SpamEvidence
