@@ -1,0 +1,106 @@
+//! Scores the detectors of abuse on measured data, and writes down what they found.
+//!
+//! `tos-eval --data DIR --out report.json`, where DIR holds the folders of the sets; one that is not there is left out
+//! of the report. An adapter for each set feeds the public detectors one sample at a time: none sees a later sample, a
+//! file's name, its length or its range, and no label takes part in anything but the score.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::{env, fs};
+
+use crate::report::Report;
+
+mod report;
+mod statistics;
+
+/// Takes the folder of a set and puts what came out into the report.
+type Adapter = fn(&Path, &mut Report) -> Result<(), Box<dyn Error>>;
+
+/// The sets, by the name of their folder. A set may have several adapters, whose keys are put together.
+const ADAPTERS: &[(&str, Adapter)] = &[];
+
+const USAGE: &str = "usage: tos-eval --data DIR --out FILE";
+
+fn main() -> ExitCode {
+    match arguments(env::args().skip(1)).and_then(|arguments| run(&arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tos-eval: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+struct Arguments {
+    data: PathBuf,
+    out: PathBuf,
+}
+
+fn arguments(mut given: impl Iterator<Item = String>) -> Result<Arguments, Box<dyn Error>> {
+    let (mut data, mut out) = (None, None);
+    while let Some(name) = given.next() {
+        let place = match name.as_str() {
+            "--data" => &mut data,
+            "--out" => &mut out,
+            _ => return Err(format!("`{name}` is no argument; {USAGE}").into()),
+        };
+        *place = Some(PathBuf::from(given.next().ok_or_else(|| format!("{name} has no value; {USAGE}"))?));
+    }
+    Ok(Arguments { data: data.ok_or(USAGE)?, out: out.ok_or(USAGE)? })
+}
+
+/// Evaluates every set that is there. A set that cannot be read does not keep the others from being written down, but
+/// the run has failed.
+fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+    if !arguments.data.is_dir() {
+        return Err(format!("{} is no folder", arguments.data.display()).into());
+    }
+    let mut whole = Report::new();
+    let mut failed = Vec::new();
+    for (name, evaluate) in ADAPTERS {
+        let folder = arguments.data.join(name);
+        if !folder.is_dir() {
+            continue;
+        }
+        let mut part = Report::new();
+        match evaluate(&folder, &mut part) {
+            Ok(()) => report::merge(&mut whole, part)?,
+            Err(error) => {
+                eprintln!("tos-eval: {name}: {error}");
+                failed.push(*name);
+            }
+        }
+    }
+    print!("{}", report::summary(&whole));
+    fs::write(&arguments.out, serde_json::to_vec_pretty(&whole)?)?;
+    if failed.is_empty() { Ok(()) } else { Err(format!("could not evaluate {}", failed.join(", ")).into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(words: &[&str]) -> Result<Arguments, Box<dyn Error>> {
+        arguments(words.iter().map(|&word| word.to_owned()))
+    }
+
+    #[test]
+    fn both_places_have_to_be_named() {
+        let read = of(&["--out", "b", "--data", "a"]).unwrap();
+        assert_eq!((read.data, read.out), (PathBuf::from("a"), PathBuf::from("b")));
+        for refused in [&["--data", "a"][..], &["--data"], &["--data", "a", "--out"], &["--data", "a", "b"], &[]] {
+            assert!(of(refused).is_err(), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn a_set_that_is_not_there_is_left_out_and_the_report_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("report.json");
+        run(&Arguments { data: folder.path().to_owned(), out: out.clone() }).unwrap();
+        let written: Report = serde_json::from_slice(&fs::read(out).unwrap()).unwrap();
+        assert!(!written.contains_key("nab"));
+        assert!(run(&Arguments { data: folder.path().join("none"), out: folder.path().join("x") }).is_err());
+    }
+}
