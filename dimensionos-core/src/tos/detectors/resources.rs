@@ -133,6 +133,7 @@ impl ResourceExcess {
 
     /// Brings the sums up to date and holds them against their limits.
     #[expect(clippy::cast_possible_truncation, reason = "sums of which seven digits are enough")]
+    #[expect(clippy::cast_sign_loss, reason = "waiting is never below zero")]
     fn tick(
         &mut self,
         at: Timestamp,
@@ -149,13 +150,14 @@ impl ResourceExcess {
                 *sum = (f64::from(*sum) * kept + f64::from(pending) * faded) as f32;
             }
         }
-        let ticks = (self.waiting / TICK.as_secs_f32()).min(255.0) as u64;
+        let ticks = (self.waiting / TICK.as_secs_f32()).min(255.0) as u8;
         let most = parameters.longest_gap.as_secs() / TICK.as_secs();
         for (unseen, excess) in self.unseen.iter_mut().zip(&mut self.excess) {
-            *unseen = u8::try_from(u64::from(*unseen) + ticks).unwrap_or(u8::MAX);
-            if u64::from(*unseen) > most.clamp(ticks, 254) {
+            // Of what nobody has measured for so long nobody knows.
+            if u64::from(*unseen) > most {
                 *excess = 0.0;
             }
+            *unseen = unseen.saturating_add(ticks);
         }
         (self.pending, self.waiting) = (Default::default(), 0.0);
         for index in 0..WINDOWS.len() {
