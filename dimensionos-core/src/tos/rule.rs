@@ -102,6 +102,10 @@ pub enum Rule {
     Mining,
     /// Files overwritten, renamed and deleted far above the tier, as much read as written.
     Ransomware,
+    /// What was just read written over, most of all that is written, as seen under the file system: suspected.
+    RansomwareBlocks,
+    /// Small files read one after another in great number, as seen under the file system: suspected.
+    RansomwareReads,
     /// Attempts at one peer, again and again, that fail: it harms nobody yet, and a database that is down looks alike.
     CommandAndControl,
     /// Attempts at one peer within seconds that fail: passwords being tried, or ports.
@@ -126,7 +130,7 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 20] = [
         Self::ExcessQuarterHour,
         Self::ExcessSixHours,
         Self::ExcessDay,
@@ -135,6 +139,8 @@ impl Rule {
         Self::SpamVolume,
         Self::Mining,
         Self::Ransomware,
+        Self::RansomwareBlocks,
+        Self::RansomwareReads,
         Self::CommandAndControl,
         Self::Hammering,
         Self::Scan,
@@ -159,6 +165,8 @@ impl Rule {
             Self::SpamVolume => "spam-volume",
             Self::Mining => "mining-suspected",
             Self::Ransomware => "ransomware-like",
+            Self::RansomwareBlocks => "ransomware-suspected-blocks",
+            Self::RansomwareReads => "ransomware-suspected-reads",
             Self::CommandAndControl => "command-and-control",
             Self::Hammering => "hammering",
             Self::Scan => "scan",
@@ -186,9 +194,13 @@ impl Rule {
                 ViolationKind::ResourceAbuse
             }
             Self::SpamEvidence | Self::SpamVolume => ViolationKind::Spam,
-            Self::Mining | Self::Ransomware | Self::CommandAndControl | Self::Hammering | Self::Scan => {
-                ViolationKind::Malware
-            }
+            Self::Mining
+            | Self::Ransomware
+            | Self::RansomwareBlocks
+            | Self::RansomwareReads
+            | Self::CommandAndControl
+            | Self::Hammering
+            | Self::Scan => ViolationKind::Malware,
             Self::DdosConnections | Self::DdosPackets => ViolationKind::Ddos,
             Self::StuffingFailures | Self::StuffingNames | Self::StuffingService => ViolationKind::CredentialStuffing,
             Self::CopyrightNotice => ViolationKind::Copyright,
@@ -206,6 +218,8 @@ impl Rule {
             | Self::SpamVolume
             | Self::Mining
             | Self::CommandAndControl
+            | Self::RansomwareBlocks
+            | Self::RansomwareReads
             | Self::StuffingService => Severity::Warn,
             Self::HardCap
             | Self::SpamEvidence

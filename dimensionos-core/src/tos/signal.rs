@@ -22,6 +22,11 @@ pub enum Signal {
     BytesRead,
     /// Bytes written to storage.
     BytesWritten,
+    /// Bytes written where they had been read within the last minute, as the layer under the file system counts them.
+    BytesOverwritten,
+    /// Lone blocks read a short way from the last ones, as the same layer counts them: what reading many small files one
+    /// after another looks like.
+    HoppingReads,
     /// Files written over.
     FilesOverwritten,
     /// Files renamed.
@@ -44,7 +49,7 @@ pub enum Signal {
 
 impl Signal {
     /// Every signal, in the order of its index.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::PacketsSent,
         Self::PacketsReceived,
         Self::OutboundConnections,
@@ -52,6 +57,8 @@ impl Signal {
         Self::DistinctPeers,
         Self::BytesRead,
         Self::BytesWritten,
+        Self::BytesOverwritten,
+        Self::HoppingReads,
         Self::FilesOverwritten,
         Self::FilesRenamed,
         Self::FilesDeleted,
@@ -74,6 +81,8 @@ impl Signal {
             Self::DistinctPeers => "distinct_peers",
             Self::BytesRead => "bytes_read",
             Self::BytesWritten => "bytes_written",
+            Self::BytesOverwritten => "bytes_overwritten",
+            Self::HoppingReads => "hopping_reads",
             Self::FilesOverwritten => "files_overwritten",
             Self::FilesRenamed => "files_renamed",
             Self::FilesDeleted => "files_deleted",
@@ -90,7 +99,7 @@ impl Signal {
         self as usize
     }
 
-    const fn bit(self) -> u16 {
+    const fn bit(self) -> u32 {
         1 << self.index()
     }
 }
@@ -98,7 +107,7 @@ impl Signal {
 /// What was counted since the same source's last count. What was not counted is absent, which is not the same as zero.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct Signals {
-    counted: u16,
+    counted: u32,
     // 0 where nobody counted.
     counts: [u64; Signal::ALL.len()],
 }

@@ -14,3 +14,17 @@ mod windows;
 pub use connections::{Connection, ConnectionCount, Connections, HAMMERING_WINDOW, REPEATED_WINDOW, SCAN_WINDOW};
 pub use network::{Network, NetworkParameters, TRAFFIC_WINDOW};
 pub use sign_ins::{AccountSignIns, SignIn, SignInParameters, SignIns, Subject};
+mod block;
+mod claim;
+mod decayed;
+mod mining;
+mod ransomware;
+mod resources;
+mod spam;
+
+pub use block::BlockAccess;
+pub use decayed::{COUNTERFACTUAL_PART, Decayed, Pace, decay};
+pub use mining::{Mining, MiningParameters};
+pub use ransomware::{Ransomware, RansomwareParameters};
+pub use resources::{ResourceExcess, ResourceExcessParameters};
+pub use spam::{Spam, SpamParameters};
