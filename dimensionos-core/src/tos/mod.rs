@@ -14,6 +14,7 @@ pub(crate) mod policies;
 mod records;
 mod rule;
 mod sanction;
+pub(crate) mod sentinel;
 mod service;
 mod signal;
 mod statement;

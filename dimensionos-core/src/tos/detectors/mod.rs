@@ -14,6 +14,7 @@ mod windows;
 pub use connections::{Connection, ConnectionCount, Connections, HAMMERING_WINDOW, REPEATED_WINDOW, SCAN_WINDOW};
 pub use network::{Network, NetworkParameters, TRAFFIC_WINDOW};
 pub use sign_ins::{AccountSignIns, SignIn, SignInParameters, SignIns, Subject};
+mod account;
 mod block;
 mod claim;
 mod decayed;
@@ -22,6 +23,7 @@ mod ransomware;
 mod resources;
 mod spam;
 
+pub use account::{AccountDetectors, DetectorParameters};
 pub use block::BlockAccess;
 pub use decayed::{COUNTERFACTUAL_PART, Decayed, Pace, decay};
 pub use mining::{Mining, MiningParameters};
