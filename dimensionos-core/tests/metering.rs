@@ -218,3 +218,24 @@ async fn a_clock_that_is_set_back_stops_no_window() {
     let metrics = platform.monitoring().metrics(&Context::system(), account).await.unwrap();
     assert_eq!(metrics.api_calls_per_hour, 2);
 }
+
+#[tokio::test]
+async fn closing_makes_everything_durable_and_waits_for_the_writers_end() {
+    let (store, clock) = (Failing::default(), FixedClock::default());
+    let platform = open(&store, &clock).await;
+    let account = register(&platform).await;
+    let meter = platform.monitoring().meter(&Context::system(), account).await.unwrap();
+    meter.record(&Sample::at(clock.now()).with_added(Counter::ApiCalls, 3));
+    // A storage that is away ends nothing, and nothing is lost.
+    store.is_away.store(true, Ordering::SeqCst);
+    assert!(platform.close().await.is_err());
+    store.is_away.store(false, Ordering::SeqCst);
+    meter.record(&Sample::at(clock.now()).with_added(Counter::ApiCalls, 4));
+    let (one, other) = futures_util::future::join(platform.close(), platform.close()).await;
+    assert_eq!((one.is_ok(), other.is_ok()), (true, true));
+    assert_eq!(total(&platform, account).await, Some(7));
+    // Nobody is there any more who would write, and whoever asks for it is told.
+    assert_eq!(platform.monitoring().flush().await.unwrap_err().code(), Code::Internal);
+    assert_eq!(meter.record_durable(&Sample::at(clock.now())).await.unwrap_err().code(), Code::Internal);
+    assert!(platform.close().await.is_ok(), "closed is closed");
+}
