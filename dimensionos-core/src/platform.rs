@@ -375,7 +375,7 @@ impl PlatformBuilder {
         let secrets = secrets(keys, &self.issuer, &self.audience)?;
         let tiers = allocation::service::load(&*self.store).await?;
         let replica = ReplicaId::random(&*self.entropy)?;
-        let metering = Arc::new(Metering::new(Limits::new(tiers, self.soft_limits)));
+        let metering = Arc::new(Metering::new(Limits::new(tiers, self.soft_limits), Arc::clone(&self.clock)));
         let passwords = Passwords::new(self.cost, self.hashing, Arc::clone(&self.entropy));
         let throttle = Throttle::new(self.guesses, self.hashing.places().div_ceil(2), Arc::clone(&self.entropy));
         let directory = Arc::new(Directory::default());

@@ -239,3 +239,48 @@ async fn closing_makes_everything_durable_and_waits_for_the_writers_end() {
     assert_eq!(meter.record_durable(&Sample::at(clock.now())).await.unwrap_err().code(), Code::Internal);
     assert!(platform.close().await.is_ok(), "closed is closed");
 }
+
+/// What lies ahead of the clock would push what has happened out of the windows before its time.
+#[tokio::test]
+async fn a_sample_ahead_of_the_clock_pushes_nothing_out_of_a_window() {
+    let (store, clock) = (Failing::default(), FixedClock::default());
+    let builder = Platform::builder(store.clone()).clock(clock.clone()).hash_cost(HashCost::for_tests());
+    let platform = builder.soft_limits(vec![Resource::FileOperations]).open().await.unwrap();
+    let system = Context::system();
+    let calls = |at, calls| {
+        let sample = Sample::at(at).with_added(Counter::ApiCalls, calls).with_added(Counter::FileOperations, calls);
+        sample.with_level(Level::RamBytes, calls)
+    };
+    for lead in [1, 60, 299, 300, 301, 3_600, 86_400, 400 * 86_400].map(Duration::from_secs) {
+        let (one, other) = (register(&platform).await, register(&platform).await);
+        let meter = platform.monitoring().meter(&system, one).await.unwrap();
+        let now = clock.now();
+        platform.monitoring().record_batch(&system, &[(other, calls(now, 100))]).await.unwrap();
+        meter.record(&calls(now, 100));
+        clock.advance(Duration::from_secs(3_500));
+        let now = clock.now();
+        // Ahead by handle, by account, and as what a caller says is now.
+        meter.record(&calls(now.after(lead), 1));
+        meter.record(&calls(now.after(lead), 1));
+        platform.monitoring().record_batch(&system, &[(other, calls(now.after(lead), 2))]).await.unwrap();
+        for account in [one, other] {
+            let metrics = platform.monitoring().metrics(&system, account).await.unwrap();
+            assert_eq!(metrics.api_calls_per_hour, 102, "{lead:?} ahead");
+            // The newest reading is not one that nothing would be newer than: five minutes ahead, to the minute.
+            assert!(metrics.at < now.after(Duration::from_secs(360)), "{lead:?} ahead");
+        }
+        let decision = meter.consume(Resource::ApiCalls, 1, now.after(lead)).await.unwrap();
+        assert_eq!((decision.is_allowed, decision.used), (true, 103), "{lead:?} ahead");
+        // What has no hard limit is counted in memory, by what the caller says is now.
+        let decision = meter.consume(Resource::FileOperations, 1, now.after(lead)).await.unwrap();
+        assert_eq!((decision.is_allowed, decision.used), (true, 103), "{lead:?} ahead");
+        meter.record(&calls(now.after(Duration::from_secs(301)), 7));
+        platform.monitoring().flush().await.unwrap();
+        assert_eq!(total(&platform, one).await, Some(110), "{lead:?} ahead: durable in the month it happened in");
+        let metrics = platform.monitoring().metrics(&system, one).await.unwrap();
+        assert_eq!(metrics.api_calls_per_hour, 110, "{lead:?} ahead");
+        // It runs off with the rest.
+        clock.advance(Duration::from_secs(4_200));
+        assert_eq!(platform.monitoring().metrics(&system, one).await.unwrap().api_calls_per_hour, 0);
+    }
+}

@@ -15,7 +15,7 @@ const ROUNDS: u64 = 300;
 
 fn metering() -> Arc<Metering> {
     let tiers: Vec<_> = TierName::ALL.map(Allocation::initial).into();
-    Arc::new(Metering::new(Limits::new(tiers.into(), Vec::new())))
+    Arc::new(Metering::new(Limits::new(tiers.into(), Vec::new()), Arc::new(crate::SystemClock)))
 }
 
 fn nothing_known() -> Past {
