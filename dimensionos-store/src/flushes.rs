@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::entity::usage_flush::{Column, Entity};
 use crate::error::store_error;
-use crate::transaction::{SqlTx, signed, unsigned};
+use crate::transaction::{SqlTx, signed};
 
 const MARK_SQLITE: &str = "INSERT INTO usage_flushes (replica, number, flushed_at) VALUES (?, ?, ?) \
      ON CONFLICT (replica) DO UPDATE SET number = excluded.number, flushed_at = excluded.flushed_at";
@@ -33,7 +33,7 @@ impl SqlTx {
         let replica = Uuid::from_u128(replica.bits());
         if backend != DbBackend::Postgres || !self.is_writing() {
             let row = Entity::find_by_id(replica).one(&self.sql).await.map_err(store_error)?;
-            return Ok(row.map(|row| unsigned(row.number)));
+            return Ok(row.and_then(|row| u64::try_from(row.number).ok()));
         }
         let hold = Statement::from_sql_and_values(backend, HOLD_MARK, [replica.into()]);
         let row = self.sql.query_one_raw(hold).await.map_err(store_error)?;

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dimensionos_core::allocation::{LimitOverride, Resource};
@@ -12,7 +13,9 @@ use dimensionos_core::store::{Access, Store};
 use dimensionos_core::testing::{Break, BreakingStore, FixedClock};
 use dimensionos_core::users::Registration;
 use dimensionos_core::{AccountId, Clock, Code, Context, MemoryStore, Platform, Timestamp};
-use dimensionos_store::testing;
+use dimensionos_store::{Database, testing};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 const SYSTEM: Context = Context::system();
 /// After all that is measured here.
@@ -240,6 +243,83 @@ async fn accounts_that_are_erased_while_they_are_metered_leave_nothing(store: im
         assert_eq!(here.durable(*account).await, [None; 3]);
     }
     assert_eq!(here.durable(stays).await, [Some(counted); 3]);
+}
+
+/// Between a process and PostgreSQL; breaks a connection in the middle of a commit when it is told to.
+struct Wire {
+    url: String,
+    breaks: Arc<Mutex<Option<Break>>>,
+}
+
+impl Wire {
+    async fn to(url: &str) -> Self {
+        let (before, server) = url.split_once('@').unwrap();
+        let (server, database) = server.split_once('/').unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let own = format!("{before}@{}/{database}", listener.local_addr().unwrap());
+        let (breaks, server) = (Arc::<Mutex<Option<Break>>>::default(), server.to_owned());
+        let armed = Arc::clone(&breaks);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let server = TcpStream::connect(&server).await.unwrap();
+                tokio::spawn(Self::carry(client, server, Arc::clone(&armed)));
+            }
+        });
+        Self { url: own, breaks }
+    }
+
+    /// Carries both ways until either end closes, or a commit is to break.
+    async fn carry(mut client: TcpStream, mut server: TcpStream, breaks: Arc<Mutex<Option<Break>>>) {
+        let (mut asked, mut answered) = ([0; 65_536], [0; 65_536]);
+        loop {
+            tokio::select! {
+                read = client.read(&mut asked) => {
+                    let Ok(length @ 1..) = read else { return };
+                    let asked = &asked[..length];
+                    let is_commit = asked.ends_with(b"COMMIT\0");
+                    let broken = if is_commit { breaks.lock().unwrap().take() } else { None };
+                    match broken {
+                        Some(Break::BeforeEffect) => return,
+                        // It arrives, and nobody hears the answer: the server may well be at it when it is asked.
+                        Some(Break::AfterEffect) => return server.write_all(asked).await.unwrap(),
+                        None => server.write_all(asked).await.unwrap(),
+                    }
+                }
+                read = server.read(&mut answered) => {
+                    let Ok(length @ 1..) = read else { return };
+                    if client.write_all(&answered[..length]).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_breaks_in_the_middle_of_a_commit_doubles_and_loses_nothing() {
+    const ROUNDS: u64 = 40;
+    let Some((_database, fresh)) = testing::postgres().await else { return };
+    let wire = Wire::to(&fresh.url).await;
+    let process = Process::first(Database::connect(&wire.url).await.unwrap()).await;
+    let account = process.register().await.0;
+    let meter = process.meter(account).await;
+    let (mut broken, mut expected) = (0, 0);
+    for round in 0..ROUNDS {
+        process.platform.monitoring().flush().await.unwrap();
+        meter.record(&process.calls(1 + round));
+        expected += 1 + round;
+        let how = if round % 2 == 0 { Break::AfterEffect } else { Break::BeforeEffect };
+        *wire.breaks.lock().unwrap() = Some(how);
+        let flushed = process.platform.monitoring().flush().await;
+        broken += u64::from(wire.breaks.lock().unwrap().take().is_none());
+        if flushed.is_err() {
+            process.platform.monitoring().flush().await.unwrap();
+        }
+        assert_eq!(process.durable(account).await, [Some(expected); 3], "{how:?}, round {round}");
+        assert_eq!(process.shown(account).await, expected, "{how:?}, round {round}");
+    }
+    assert_eq!(broken, ROUNDS, "every commit of these broke");
 }
 
 macro_rules! on_every_storage {
