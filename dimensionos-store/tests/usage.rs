@@ -59,6 +59,14 @@ impl Process {
         (registered.account.id, Context::new(self.platform.auth().caller(&token).await.unwrap()))
     }
 
+    fn break_next(&self, how: Break, is_cut_then: bool) {
+        if is_cut_then {
+            self.store.break_next_and_cut(how);
+        } else {
+            self.store.break_next(how);
+        }
+    }
+
     async fn meter(&self, account: AccountId) -> Meter {
         self.platform.monitoring().meter(&SYSTEM, account).await.unwrap()
     }
@@ -100,11 +108,7 @@ async fn a_commit_whose_answer_is_lost_counts_once(store: impl Store) {
     for (round, (how, is_cut_then)) in (0_u64..).zip(cases) {
         // What a program records.
         meter.record(&process.calls(3));
-        if is_cut_then {
-            process.store.break_next_and_cut(how)
-        } else {
-            process.store.break_next(how)
-        }
+        process.break_next(how, is_cut_then);
         let _ = process.platform.monitoring().flush().await;
         assert!(!process.store.is_to_break(), "it broke");
         meter.record(&process.calls(4));
@@ -117,11 +121,7 @@ async fn a_commit_whose_answer_is_lost_counts_once(store: impl Store) {
         assert_eq!(process.shown(account).await, expected, "recorded, {how:?}, cut: {is_cut_then}");
 
         // What an agent reports, and sends again until it is acknowledged.
-        if is_cut_then {
-            process.store.break_next_and_cut(how)
-        } else {
-            process.store.break_next(how)
-        }
+        process.break_next(how, is_cut_then);
         let report = [(account, process.calls(5))];
         let answer = process.report(round + 1, &report).await;
         assert!(!process.store.is_to_break(), "it broke");
@@ -148,11 +148,7 @@ async fn a_quota_holds_when_the_answer_to_a_commit_is_lost(store: impl Store) {
             let own = LimitOverride { resource: Resource::ApiCalls, limit: LIMIT, until };
             process.platform.allocation().set_override(&SYSTEM, account, own).await.unwrap();
             let meter = process.meter(account).await;
-            if is_cut_then {
-                process.store.break_next_and_cut(how)
-            } else {
-                process.store.break_next(how)
-            }
+            process.break_next(how, is_cut_then);
             let mut passed = 0;
             for _ in 0..LIMIT * 2 {
                 match meter.consume(Resource::ApiCalls, 1, process.clock.now()).await {
@@ -270,7 +266,7 @@ impl Wire {
 
     /// Carries both ways until either end closes, or a commit is to break.
     async fn carry(mut client: TcpStream, mut server: TcpStream, breaks: Arc<Mutex<Option<Break>>>) {
-        let (mut asked, mut answered) = ([0; 65_536], [0; 65_536]);
+        let (mut asked, mut answered) = (vec![0; 65_536], vec![0; 65_536]);
         loop {
             tokio::select! {
                 read = client.read(&mut asked) => {
