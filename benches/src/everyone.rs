@@ -96,6 +96,10 @@ hand_on! {
             let known = self.tx.account(id).await?;
             Ok(known.or_else(|| Some(self.stranger(id))))
         }
+
+        async fn missing_accounts(&mut self, _accounts: &[AccountId]) -> Result<Vec<AccountId>, StoreError> {
+            Ok(Vec::new())
+        }
     }
     fn insert_account(account: &Account) -> ();
     fn update_account(account: &Account) -> ();
@@ -154,6 +158,9 @@ hand_on! {
     fn usage(account: AccountId, resolution: Resolution, from: Timestamp, to: Timestamp) -> Vec<(Bucket, Rollup)>;
     fn purge_usage(resolution: Resolution, before: Timestamp) -> u64;
     fn readings(account: AccountId) -> Readings;
+    fn mark_flush(replica: ReplicaId, flush: u64, at: Timestamp) -> ();
+    fn last_flush(replica: ReplicaId) -> Option<u64>;
+    fn purge_flushes(before: Timestamp) -> u64;
 }
 
 hand_on! {

@@ -36,6 +36,10 @@ const EVICT_INTERVAL: Duration = Duration::from_secs(300);
 /// How long nobody has to use an account before it leaves memory: by then its windows are empty.
 const IDLE_TIME: Duration = Duration::from_secs(2 * 3_600);
 
+/// How long the mark of a process that flushes no more is kept: longer than any process waits to learn what became of a
+/// commit.
+const FLUSH_RETENTION: Duration = Duration::from_hours(31 * 24);
+
 /// Exports made at once; others wait. Each reads up to 6,000 buckets and takes some megabytes.
 const EXPORTS: usize = 2;
 
@@ -235,10 +239,10 @@ impl Platform {
 
     /// Ends what this process does by itself, as far as it can be told to: makes durable everything that was recorded, and
     /// gives back what the process was granted of quotas, which would count as used for an hour otherwise. Call it before
-    /// the program ends.
+    /// the program ends: once it has returned, the writer of usage has ended, and what is recorded from then on is lost.
     ///
     /// # Errors
-    /// Where the storage fails; then what was recorded is in memory alone.
+    /// Where the storage fails; then what was recorded is in memory alone, and may be closed again.
     pub async fn close(&self) -> Result<(), Error> {
         self.inner.ledger.close().await
     }
@@ -379,7 +383,7 @@ impl PlatformBuilder {
         let tiers = allocation::service::load(&*self.store).await?;
         tos::policies::seed(&*self.store, &*self.clock).await?;
         let replica = ReplicaId::random(&*self.entropy)?;
-        let metering = Arc::new(Metering::new(Limits::new(tiers, self.soft_limits)));
+        let metering = Arc::new(Metering::new(Limits::new(tiers, self.soft_limits), Arc::clone(&self.clock)));
         let passwords = Passwords::new(self.cost, self.hashing, Arc::clone(&self.entropy));
         let throttle = Throttle::new(self.guesses, self.hashing.places().div_ceil(2), Arc::clone(&self.entropy));
         let directory = Arc::new(Directory::default());
@@ -391,6 +395,9 @@ impl PlatformBuilder {
             entropy: Arc::clone(&self.entropy),
             leases: HashMap::new(),
             is_closed: false,
+            replica,
+            flushes: 0,
+            doubt: None,
         });
         let inner = Arc::new(Inner {
             store: self.store,
@@ -452,6 +459,7 @@ async fn purge(inner: &Inner) -> Result<(), Error> {
         tx.purge_sessions(now).await?;
         tx.purge_quotas(now).await?;
         tx.purge_violations(now.before(VIOLATION_RETENTION)).await?;
+        tx.purge_flushes(now.before(FLUSH_RETENTION)).await?;
         for resolution in Resolution::ALL {
             tx.purge_usage(resolution, now.before(inner.retention.of(resolution))).await?;
         }

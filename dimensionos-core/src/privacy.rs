@@ -46,12 +46,13 @@ const UNTIL_DECIDED: &str = "until the appeal is decided";
 const A_DAY: &str = "a day";
 const UNTIL_ITS_DATE: &str = "until its date";
 const WITH_THE_KEY: &str = "as long as the key";
+const A_MONTH: &str = "31 days";
 const WITH_THE_SERVICE: &str = "as long as the service";
 const ROLLED_UP: &str = "by the minute 48 hours, by the hour 90 days, by the day 3 years, unless set otherwise";
 
 type Row = (&'static str, &'static str, DataClass, &'static str, &'static str);
 
-const ROWS: [Row; 107] = {
+const ROWS: [Row; 110] = {
     use DataClass::{Flag, Metric, Pseudonym, SecretDigest, Status, Technical};
     [
         ("accounts", "id", Pseudonym, "names the account; random", WITH_THE_ACCOUNT),
@@ -106,6 +107,9 @@ const ROWS: [Row; 107] = {
         ("usage_sources", "agent_id", Technical, "which agent reports", WITH_THE_KEY),
         ("usage_sources", "name", Technical, "which of its sources", WITH_THE_KEY),
         ("usage_sources", "state", Technical, "counts each report once", WITH_THE_KEY),
+        ("usage_flushes", "replica", Technical, "which process wrote usage; random", A_MONTH),
+        ("usage_flushes", "number", Technical, "tells whether its last writing took effect", A_MONTH),
+        ("usage_flushes", "flushed_at", Technical, "when it may be forgotten", A_MONTH),
         ("usage_rollups", "account_id", Pseudonym, "whose usage", ROLLED_UP),
         ("usage_rollups", "resolution", Technical, "minute, hour or day", ROLLED_UP),
         ("usage_rollups", "bucket_start", Metric, "when it was used, to the minute", ROLLED_UP),

@@ -219,3 +219,69 @@ async fn a_clock_that_is_set_back_stops_no_window() {
     let metrics = platform.monitoring().metrics(&Context::system(), account).await.unwrap();
     assert_eq!(metrics.api_calls_per_hour, 2);
 }
+
+#[tokio::test]
+async fn closing_makes_everything_durable_and_waits_for_the_writers_end() {
+    let (store, clock) = (Failing::default(), FixedClock::default());
+    let platform = open(&store, &clock).await;
+    let account = register(&platform).await;
+    let meter = platform.monitoring().meter(&Context::system(), account).await.unwrap();
+    meter.record(&Sample::at(clock.now()).with_added(Counter::ApiCalls, 3));
+    // A storage that is away ends nothing, and nothing is lost.
+    store.is_away.store(true, Ordering::SeqCst);
+    assert!(platform.close().await.is_err());
+    store.is_away.store(false, Ordering::SeqCst);
+    meter.record(&Sample::at(clock.now()).with_added(Counter::ApiCalls, 4));
+    let (one, other) = futures_util::future::join(platform.close(), platform.close()).await;
+    assert_eq!((one.is_ok(), other.is_ok()), (true, true));
+    assert_eq!(total(&platform, account).await, Some(7));
+    // Nobody is there any more who would write, and whoever asks for it is told.
+    assert_eq!(platform.monitoring().flush().await.unwrap_err().code(), Code::Internal);
+    assert_eq!(meter.record_durable(&Sample::at(clock.now())).await.unwrap_err().code(), Code::Internal);
+    assert!(platform.close().await.is_ok(), "closed is closed");
+}
+
+/// What lies ahead of the clock would push what has happened out of the windows before its time.
+#[tokio::test]
+async fn a_sample_ahead_of_the_clock_pushes_nothing_out_of_a_window() {
+    let (store, clock) = (Failing::default(), FixedClock::default());
+    let builder = Platform::builder(store.clone()).clock(clock.clone()).hash_cost(HashCost::for_tests());
+    let platform = builder.soft_limits(vec![Resource::FileOperations]).open().await.unwrap();
+    let system = Context::system();
+    let calls = |at, calls| {
+        let sample = Sample::at(at).with_added(Counter::ApiCalls, calls).with_added(Counter::FileOperations, calls);
+        sample.with_level(Level::RamBytes, calls)
+    };
+    for lead in [1, 60, 299, 300, 301, 3_600, 86_400, 400 * 86_400].map(Duration::from_secs) {
+        let (one, other) = (register(&platform).await, register(&platform).await);
+        let meter = platform.monitoring().meter(&system, one).await.unwrap();
+        let now = clock.now();
+        platform.monitoring().record_batch(&system, &[(other, calls(now, 100))]).await.unwrap();
+        meter.record(&calls(now, 100));
+        clock.advance(Duration::from_secs(3_500));
+        let now = clock.now();
+        // Ahead by handle, by account, and as what a caller says is now.
+        meter.record(&calls(now.after(lead), 1));
+        meter.record(&calls(now.after(lead), 1));
+        platform.monitoring().record_batch(&system, &[(other, calls(now.after(lead), 2))]).await.unwrap();
+        for account in [one, other] {
+            let metrics = platform.monitoring().metrics(&system, account).await.unwrap();
+            assert_eq!(metrics.api_calls_per_hour, 102, "{lead:?} ahead");
+            // The newest reading is not one that nothing would be newer than: five minutes ahead, to the minute.
+            assert!(metrics.at < now.after(Duration::from_secs(360)), "{lead:?} ahead");
+        }
+        let decision = meter.consume(Resource::ApiCalls, 1, now.after(lead)).await.unwrap();
+        assert_eq!((decision.is_allowed, decision.used), (true, 103), "{lead:?} ahead");
+        // What has no hard limit is counted in memory, by what the caller says is now.
+        let decision = meter.consume(Resource::FileOperations, 1, now.after(lead)).await.unwrap();
+        assert_eq!((decision.is_allowed, decision.used), (true, 103), "{lead:?} ahead");
+        meter.record(&calls(now.after(Duration::from_secs(301)), 7));
+        platform.monitoring().flush().await.unwrap();
+        assert_eq!(total(&platform, one).await, Some(110), "{lead:?} ahead: durable in the month it happened in");
+        let metrics = platform.monitoring().metrics(&system, one).await.unwrap();
+        assert_eq!(metrics.api_calls_per_hour, 110, "{lead:?} ahead");
+        // It runs off with the rest.
+        clock.advance(Duration::from_secs(4_200));
+        assert_eq!(platform.monitoring().metrics(&system, one).await.unwrap().api_calls_per_hour, 0);
+    }
+}

@@ -1,3 +1,5 @@
+use std::sync::LazyLock;
+
 use async_trait::async_trait;
 use dimensionos_core::AccountId;
 use dimensionos_core::Timestamp;
@@ -6,8 +8,11 @@ use dimensionos_core::secret::SecretDigest;
 use dimensionos_core::store::{Accounts, StoreError};
 use dimensionos_core::tos::Restriction;
 use dimensionos_core::users::{Account, AnonymousId, OperatorStatus, SealedSeed, TermsAcceptance};
-use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QuerySelect};
+use sea_orm::sea_query::{ArrayType, OnConflict, Value};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, IntoActiveModel, PaginatorTrait,
+    QueryFilter, QuerySelect, Statement,
+};
 use uuid::Uuid;
 
 use crate::entity::{account, password, recovery_code};
@@ -88,6 +93,50 @@ fn acceptance(row: &account::Model) -> Result<Option<TermsAcceptance>, StoreErro
     }
 }
 
+/// Accounts that one of SQLite's statements asks for: its text never changes, so that it is prepared once.
+const ACCOUNTS_PER_STATEMENT: [usize; 3] = [1, 16, 256];
+
+static SELECT_MISSING: LazyLock<[String; 3]> = LazyLock::new(|| {
+    ACCOUNTS_PER_STATEMENT.map(|count| {
+        let asked = vec!["(?)"; count].join(", ");
+        format!(
+            "WITH asked (id) AS (VALUES {asked}) SELECT id FROM asked \
+             WHERE NOT EXISTS (SELECT 1 FROM accounts WHERE accounts.id = asked.id)"
+        )
+    })
+});
+
+const READ_MISSING: &str = "SELECT asked.id FROM UNNEST($1::uuid[]) AS asked (id) \
+     WHERE NOT EXISTS (SELECT 1 FROM accounts WHERE accounts.id = asked.id)";
+/// The same, and those that are there stay: the lock is the one that a foreign key takes, and in nobody's way but whose
+/// who removes the row.
+const HOLD_MISSING: &str = "SELECT asked.id FROM UNNEST($1::uuid[]) AS asked (id) \
+     WHERE NOT EXISTS (SELECT 1 FROM accounts WHERE accounts.id = asked.id FOR KEY SHARE)";
+
+impl SqlTx {
+    /// The statements that find which of these accounts are not there.
+    fn find_missing(&self, accounts: &[AccountId]) -> Vec<Statement> {
+        let backend = self.sql.get_database_backend();
+        let value = |account: &AccountId| Value::from(Uuid::from_u128(account.bits()));
+        if accounts.is_empty() {
+            return Vec::new();
+        }
+        if backend == DbBackend::Postgres {
+            let text = if self.is_writing() { HOLD_MISSING } else { READ_MISSING };
+            let asked = Value::Array(ArrayType::Uuid, Some(Box::new(accounts.iter().map(value).collect())));
+            return vec![Statement::from_sql_and_values(backend, text, [asked])];
+        }
+        let [.., most] = ACCOUNTS_PER_STATEMENT;
+        let statement = |accounts: &[AccountId]| {
+            let (size, text) =
+                ACCOUNTS_PER_STATEMENT.iter().zip(&*SELECT_MISSING).find(|(size, _)| **size >= accounts.len())?;
+            let asked = accounts.iter().chain(std::iter::repeat(accounts.last()?)).take(*size);
+            Some(Statement::from_sql_and_values(backend, text, asked.map(value).collect::<Vec<_>>()))
+        };
+        accounts.chunks(most).filter_map(statement).collect()
+    }
+}
+
 #[async_trait]
 impl Accounts for SqlTx {
     async fn insert_account(&mut self, account: &Account) -> Result<(), StoreError> {
@@ -161,6 +210,19 @@ impl Accounts for SqlTx {
         let codes = recovery_code::Entity::find();
         let codes = codes.filter(recovery_code::Column::AccountId.eq(Uuid::from_u128(account.bits())));
         codes.count(&self.sql).await.map_err(store_error)
+    }
+
+    async fn missing_accounts(&mut self, accounts: &[AccountId]) -> Result<Vec<AccountId>, StoreError> {
+        let mut missing = Vec::new();
+        for statement in self.find_missing(accounts) {
+            for row in self.sql.query_all_raw(statement).await.map_err(store_error)? {
+                let id: Uuid = row.try_get_by_index(0).map_err(store_error)?;
+                missing.push(AccountId::from_bits(id.as_u128()));
+            }
+        }
+        // What fills a statement of a fixed length up stands in it more than once.
+        missing.dedup();
+        Ok(missing)
     }
 
     // Passwords, codes, sessions and refresh tokens go with their account: the foreign keys cascade.

@@ -31,6 +31,10 @@ const POSTGRES_CONNECTIONS: u32 = 10;
 /// be a quarter of what an idle server may take.
 const SQLITE_CACHE: &str = "-1024";
 
+/// How long PostgreSQL leaves a transaction open in which nothing is asked: ours ask one thing after the other, and none
+/// takes a second in between.
+const ABANDONED: &str = "60s";
+
 /// Names the lock under which PostgreSQL migrates; any number will do that nobody else takes.
 const MIGRATION_LOCK: i64 = 0x0d1_3e45_1045;
 
@@ -89,8 +93,11 @@ impl Database {
             });
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
             options.max_connections(POSTGRES_CONNECTIONS).set_application_name("dimensionos").map_sqlx_postgres_opts(
-                // What is acknowledged is on disk, whatever the server's default.
-                |postgres| postgres.options([("synchronous_commit", "on")]),
+                // What is acknowledged is on disk, whatever the server's default; and a transaction whose connection broke
+                // without the server's notice does not keep its rows from others.
+                |postgres| {
+                    postgres.options([("synchronous_commit", "on"), ("idle_in_transaction_session_timeout", ABANDONED)])
+                },
             );
         } else {
             return Err(ConnectError::UnknownUrl);

@@ -23,6 +23,7 @@ mod database;
 #[expect(unnameable_types, unreachable_pub, reason = "sea-orm's derive needs public types; this module is private")]
 mod entity;
 mod error;
+mod flushes;
 mod jobs;
 mod policies;
 mod quotas;

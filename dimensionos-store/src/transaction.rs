@@ -1,5 +1,6 @@
 use async_trait::async_trait;
 use dimensionos_core::store::{Access, StoreError, Tx};
+use sea_orm::sea_query::LockType;
 use sea_orm::{DatabaseTransaction, EntityTrait, QuerySelect, Select};
 use tokio::sync::OwnedMutexGuard;
 
@@ -23,11 +24,12 @@ impl SqlTx {
     }
 
     /// In a writing transaction, keeps the rows that are found as they are until it ends. SQLite needs nothing for
-    /// that, and sea-query writes nothing for it.
+    /// that, and sea-query writes nothing for it. Their keys may be referred to meanwhile, as usage refers to accounts:
+    /// two writers of usage, the one deciding about an account that the other counts for, would wait for each other.
     pub(crate) fn held<E: EntityTrait>(&self, select: Select<E>) -> Select<E> {
         match self.access {
             Access::Read => select,
-            Access::Write => select.lock_exclusive(),
+            Access::Write => select.lock(LockType::NoKeyUpdate),
         }
     }
 }

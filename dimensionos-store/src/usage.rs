@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use async_trait::async_trait;
 use dimensionos_core::allocation::Resource;
-use dimensionos_core::id::AccessKeyId;
+use dimensionos_core::id::{AccessKeyId, ReplicaId};
 use dimensionos_core::monitoring::{
     Bucket, Counter, Level, LevelRollup, MAX_AMOUNT, Reading, Readings, Resolution, Rollup, SourceName, SourceState,
     UsageRow,
@@ -359,5 +359,17 @@ impl Usage for SqlTx {
             }
         }
         Ok(readings)
+    }
+
+    async fn mark_flush(&mut self, replica: ReplicaId, flush: u64, at: Timestamp) -> Result<(), StoreError> {
+        self.mark(replica, flush, at).await
+    }
+
+    async fn last_flush(&mut self, replica: ReplicaId) -> Result<Option<u64>, StoreError> {
+        self.last_mark(replica).await
+    }
+
+    async fn purge_flushes(&mut self, before: Timestamp) -> Result<u64, StoreError> {
+        self.purge_marks(before).await
     }
 }

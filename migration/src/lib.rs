@@ -9,6 +9,7 @@ pub use sea_orm_migration::prelude::{MigrationTrait, MigratorTrait};
 mod m20261122_000001_initial;
 mod m20261122_000002_identity;
 mod m20261123_000003_metering;
+mod m20261123_000004_flushes;
 mod m20261123_000005_enforcement;
 
 /// Applies the steps.
@@ -22,6 +23,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000001_initial::Migration),
             Box::new(m20261122_000002_identity::Migration),
             Box::new(m20261123_000003_metering::Migration),
+            Box::new(m20261123_000004_flushes::Migration),
             Box::new(m20261123_000005_enforcement::Migration),
         ]
     }

@@ -135,14 +135,15 @@ pub(crate) struct Accounting<'a> {
 }
 
 impl Accounting<'_> {
-    /// Opens an account's book: from here to the end of the transaction nobody else decides about it.
+    /// Opens an account's book: from here to the end of the transaction nobody else decides about it. Says whether the
+    /// account is there.
     pub(crate) async fn open(
         &mut self,
         tx: &mut dyn Tx,
         account: AccountId,
         cell: Pinned,
         snapshot: Snapshot,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let book = match tx.account(account).await? {
             None => None,
             Some(row) => {
@@ -170,8 +171,9 @@ impl Accounting<'_> {
                 Some(book)
             }
         };
+        let is_there = book.is_some();
         self.books.insert(account, book);
-        Ok(())
+        Ok(is_there)
     }
 
     /// Answers questions in their turn. Nothing holds before the transaction's end.
@@ -380,10 +382,27 @@ fn repeated(decided: &KeyedDecision, request: Request) -> Result<Verdict, Error>
 }
 
 impl Accounting<'_> {
-    /// Shows what the transaction decided, once it is durable: what was counted is in the windows, and what was granted
-    /// may be used.
+    /// What the transaction counts, to be written with the usage.
+    pub(crate) fn counted(&self) -> impl Iterator<Item = (AccountId, Sample)> {
+        self.books.iter().filter_map(|(account, book)| Some((*account, book.as_ref()?.sample(self.now)?)))
+    }
+
+    /// What was decided, for the time after the transaction.
+    pub(crate) fn decided(self) -> Decided {
+        Decided { books: self.books.into_values().flatten().collect(), now: self.now }
+    }
+}
+
+/// What a transaction decided about quotas.
+pub(crate) struct Decided {
+    books: Vec<Book>,
+    now: Timestamp,
+}
+
+impl Decided {
+    /// Shows it, once it is durable: what was counted is in the windows, and what was granted may be used.
     pub(crate) fn show(&self, act: impl Fn(&Pinned, &Sample)) {
-        for book in self.books.values().flatten() {
+        for book in &self.books {
             if let Some(sample) = book.sample(self.now) {
                 act(&book.cell, &sample);
             }
@@ -400,14 +419,9 @@ impl Accounting<'_> {
 
     /// Puts back what was taken out of the leases for a transaction that failed.
     pub(crate) fn undo(&self) {
-        for book in self.books.values().flatten() {
+        for book in &self.books {
             let locked = book.cell.write();
             Leasable::ALL.into_iter().for_each(|what| locked.put_back_leased(what, book.taken[what as usize]));
         }
-    }
-
-    /// What the transaction counts, to be written with the usage.
-    pub(crate) fn counted(&self) -> impl Iterator<Item = (AccountId, Sample)> {
-        self.books.iter().filter_map(|(account, book)| Some((*account, book.as_ref()?.sample(self.now)?)))
     }
 }

@@ -28,6 +28,9 @@ fn model(threads: impl Fn() + Send + Sync + 'static) {
 struct Nowhere;
 
 impl Aside for Nowhere {
+    fn now(self) -> Timestamp {
+        NOW
+    }
     fn mark(self) {}
     fn put(self, _: AccountId, _: Bucket, _: &Rollup) {}
     fn month(self, _: AccountId, _: Month, _: MonthBytes) {}

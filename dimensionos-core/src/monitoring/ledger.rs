@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::Error;
 use crate::allocation::accounting::Question;
@@ -21,6 +21,8 @@ pub(super) const RETRY_AFTER: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub(crate) struct Ledger {
     jobs: mpsc::Sender<Job>,
+    /// Whether the writer has ended as it was told to.
+    has_ended: watch::Receiver<bool>,
 }
 
 /// Where an answer goes.
@@ -46,11 +48,15 @@ pub(super) struct Entry {
 }
 
 impl Ledger {
-    /// Starts the writer. It ends when the last handle is gone.
+    /// Starts the writer. It ends when it is closed, or the last handle is gone.
     pub(crate) fn start(writer: Writer) -> Self {
         let (jobs, waiting) = mpsc::channel(MAX_WAITING);
-        tokio::spawn(writer.run(waiting));
-        Self { jobs }
+        let (end, has_ended) = watch::channel(false);
+        tokio::spawn(async move {
+            writer.run(waiting).await;
+            let _ = end.send(true);
+        });
+        Self { jobs, has_ended }
     }
 
     /// Makes a report durable and counts it, once.
@@ -72,9 +78,16 @@ impl Ledger {
         self.ask(Job::Flush).await
     }
 
-    /// The same, and gives back what this process was granted of quotas.
+    /// The same, and gives back what this process was granted of quotas. Then the writer ends, which is waited for.
     pub(crate) async fn close(&self) -> Result<(), Error> {
-        self.ask(Job::Close).await
+        let (reply, answer) = oneshot::channel();
+        // Where nobody takes it or answers it, somebody else has closed it before.
+        if self.jobs.send(Job::Close(reply)).await.is_ok()
+            && let Ok(closed) = answer.await
+        {
+            closed?;
+        }
+        self.has_ended.clone().wait_for(|has_ended| *has_ended).await.map(drop).map_err(|_| STOPPED)
     }
 
     /// Asks about a quota.

@@ -1,5 +1,7 @@
 //! Threads that meet in the cells, for real.
+#![expect(unsafe_code, reason = "a race that is planted on purpose, to see that it is found")]
 
+use std::cell::UnsafeCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,10 +14,27 @@ use crate::monitoring::sample::{Counter, Level};
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 const ACCOUNTS: u64 = 48;
 const ROUNDS: u64 = 300;
+/// Set where the writers are to race for [`Plain`] memory.
+const PLANT: &str = "DIMENSIONOS_TEST_PLANT_RACE";
+
+/// Memory as a cell's would be if it were not atomics. The sanitizer says nothing of atomics that are used without the
+/// lock, which is what the totals below are for; what it is for is memory like this, and it has to find it.
+#[derive(Default)]
+struct Plain(UnsafeCell<u64>);
+
+// SAFETY: none. Nobody touches it but where a race is asked for, to be reported by the sanitizer.
+unsafe impl Sync for Plain {}
+
+impl Plain {
+    fn add(&self) {
+        // SAFETY: none, on purpose; see above.
+        unsafe { *self.0.get() += 1 };
+    }
+}
 
 fn metering() -> Arc<Metering> {
     let tiers: Vec<_> = TierName::ALL.map(Allocation::initial).into();
-    Arc::new(Metering::new(Limits::new(tiers.into(), Vec::new())))
+    Arc::new(Metering::new(Limits::new(tiers.into(), Vec::new()), Arc::new(crate::SystemClock)))
 }
 
 fn nothing_known() -> Past {
@@ -46,6 +65,7 @@ fn meeting_threads_lose_nothing_and_count_nothing_twice() {
         (1..=ACCOUNTS).map(|number| AccountId::from_bits(u128::from(number) << 64 | u128::from(number))).collect();
     let (recorded, flushed, evicted) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
     let is_over = AtomicBool::new(false);
+    let (plain, is_planted) = (Plain::default(), std::env::var_os(PLANT).is_some());
     let flush = || {
         let mut from = Some(0);
         while let Some(slot) = from {
@@ -61,6 +81,9 @@ fn meeting_threads_lose_nothing_and_count_nothing_twice() {
                     let meter = metering.admit(ids[0], &nothing_known(), NOW).unwrap();
                     for round in 0..ROUNDS * ACCOUNTS {
                         meter.write().record(&sample(round), metering.beside(meter.slot()));
+                        if is_planted {
+                            plain.add();
+                        }
                         recorded.fetch_add(1, Ordering::Relaxed);
                     }
                 })

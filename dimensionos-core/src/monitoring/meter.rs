@@ -27,6 +27,10 @@ impl Meter {
     }
 
     /// Counts a sample. It is seen at once, and durable within a second.
+    ///
+    /// One dated ahead of the platform's clock counts in windows as of now, and one dated more than
+    /// [`MAX_SAMPLE_LEAD`](crate::monitoring::MAX_SAMPLE_LEAD) ahead (to the minute) counts altogether as taken now:
+    /// nothing is lost, and nothing older leaves a window before its time.
     pub fn record(&self, sample: &Sample) {
         let slot = self.cell.slot();
         let told = self.cell.write().record(sample, self.metering.beside(slot));
@@ -36,7 +40,7 @@ impl Meter {
     /// Whether the account may use that much more of a resource now; where it may, it is counted. As
     /// [`Allocations::consume`](crate::allocation::Allocations::consume), for a caller that has seen to the account's
     /// status itself. API calls and file operations are decided in memory as long as some of what this process was granted
-    /// is left, and by the storage otherwise.
+    /// is left, and by the storage otherwise. `now` is held to the platform's clock as a sample's time is.
     ///
     /// # Errors
     /// `NotFound` where the account was erased; `InvalidInput` for an amount of zero or past 2^53 - 1; `Store`, and then

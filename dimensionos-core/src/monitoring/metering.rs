@@ -21,7 +21,7 @@ use crate::monitoring::sample::{MAX_AMOUNT, Sample};
 use crate::monitoring::slab::{self, Pinned, Slab, Slot};
 use crate::monitoring::watch::Watchers;
 use crate::store::{Access, Store};
-use crate::time::{Month, Timestamp};
+use crate::time::{Clock, Month, Timestamp};
 use crate::users::{AccountEvent, Events};
 
 /// Samples whose cells are asked for ahead of their use: as many as a core has reads under way, and some more.
@@ -34,6 +34,7 @@ const MIN_IDLE: Duration = Duration::from_secs(120);
 
 #[derive(Debug)]
 pub(crate) struct Metering {
+    clock: Arc<dyn Clock>,
     pub(crate) limits: Limits,
     pub(crate) events: Arc<Events>,
     /// Cells above a part of a limit, which may get below it by time alone.
@@ -60,6 +61,11 @@ pub(super) struct Beside<'a> {
 
 impl Aside for Beside<'_> {
     #[cold]
+    fn now(self) -> Timestamp {
+        self.metering.clock.now()
+    }
+
+    #[cold]
     fn mark(self) {
         self.metering.slab.mark(self.slot);
     }
@@ -80,8 +86,9 @@ impl Aside for Beside<'_> {
 }
 
 impl Metering {
-    pub(crate) fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Limits, clock: Arc<dyn Clock>) -> Self {
         Self {
+            clock,
             limits,
             events: Arc::default(),
             above: Mutex::default(),
@@ -411,7 +418,7 @@ impl Metering {
     pub(super) fn set_back(&self, now: Timestamp) {
         for slot in 0..self.slab.used() {
             if let Some((cell, tally)) = self.slab.cell(slot) {
-                cell.write(tally).set_back(now);
+                cell.write(tally).set_back(now, self.beside(slot));
             }
         }
     }

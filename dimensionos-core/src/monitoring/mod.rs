@@ -20,6 +20,8 @@ mod sequence;
 mod service;
 pub(crate) mod slab;
 mod summary;
+mod sweep;
+mod transaction;
 mod watch;
 mod window;
 pub(crate) mod writer;

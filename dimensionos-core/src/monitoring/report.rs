@@ -97,6 +97,12 @@ pub(crate) enum Arrival {
 }
 
 impl SourceState {
+    /// Whether a sequence number has been counted.
+    pub(crate) fn has(&self, sequence: u64) -> bool {
+        let is_missing = self.gaps.iter().any(|(first, last)| (*first..=*last).contains(&sequence));
+        sequence <= self.highest && !is_missing
+    }
+
     /// Counts a sequence number, once.
     pub(crate) fn count(&mut self, sequence: u64) -> Arrival {
         if sequence > self.highest {
@@ -172,8 +178,10 @@ mod tests {
             let mut state = SourceState::default();
             let mut seen = BTreeSet::new();
             for sequence in sequences {
+                prop_assert_eq!(state.has(sequence), seen.contains(&sequence));
                 let expected = if seen.insert(sequence) { Arrival::New } else { Arrival::Repeat };
                 prop_assert_eq!(state.count(sequence), expected);
+                prop_assert!(state.has(sequence));
                 // As after a restart.
                 state = state.to_string().parse().unwrap();
             }

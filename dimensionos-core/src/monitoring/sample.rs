@@ -180,6 +180,12 @@ impl Sample {
         self.at
     }
 
+    /// The same as if taken at another instant.
+    pub(crate) const fn taken_by(mut self, at: Timestamp) -> Self {
+        self.at = at;
+        self
+    }
+
     /// A level's value, absent where it was not measured.
     #[must_use]
     pub const fn level(&self, level: Level) -> Option<u64> {

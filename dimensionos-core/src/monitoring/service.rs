@@ -42,7 +42,7 @@ impl Monitoring<'_> {
 
     /// Counts samples of many accounts, for a program that measures by itself: seen at once, and durable within a
     /// second. Faster than as many meters where the accounts are more than the processor's caches hold, and the faster
-    /// the more samples come together: hundreds are best.
+    /// the more samples come together: hundreds are best. Samples dated ahead count as those of a [`Meter`] do.
     ///
     /// # Errors
     /// `Forbidden` for any caller but the program; `NotFound` where an account is not there, with the samples of all

@@ -47,6 +47,7 @@ struct State {
     sources: Table<(AccessKeyId, SourceName), SourceState>,
     usage: Table<(AccountId, Resolution, Bucket), Rollup>,
     readings: Table<AccountId, Readings>,
+    flushes: Table<ReplicaId, (u64, Timestamp)>,
     holds: Table<HoldId, Hold>,
     decisions: Table<SecretDigest, KeyedDecision>,
     overrides: Table<(AccountId, &'static str), LimitOverride>,
@@ -59,7 +60,7 @@ struct State {
 
 impl State {
     fn each_table(&mut self, act: fn(&mut dyn Undo)) {
-        let tables: [&mut dyn Undo; 19] = [
+        let tables: [&mut dyn Undo; 20] = [
             &mut self.accounts,
             &mut self.tags,
             &mut self.passwords,
@@ -71,6 +72,7 @@ impl State {
             &mut self.sources,
             &mut self.usage,
             &mut self.readings,
+            &mut self.flushes,
             &mut self.holds,
             &mut self.decisions,
             &mut self.overrides,
@@ -256,6 +258,11 @@ impl Accounts for MemoryTx {
 
     async fn recovery_code_count(&mut self, account: AccountId) -> Result<u64, StoreError> {
         Ok(self.state().recovery_codes.rows.keys().filter(|(owner, _)| *owner == account).count() as u64)
+    }
+
+    async fn missing_accounts(&mut self, accounts: &[AccountId]) -> Result<Vec<AccountId>, StoreError> {
+        let rows = &self.state().accounts.rows;
+        Ok(accounts.iter().copied().filter(|account| !rows.contains_key(account)).collect())
     }
 
     async fn erase_account(&mut self, id: AccountId) -> Result<(), StoreError> {
@@ -473,6 +480,19 @@ impl Usage for MemoryTx {
 
     async fn readings(&mut self, account: AccountId) -> Result<Readings, StoreError> {
         Ok(self.state().readings.rows.get(&account).copied().unwrap_or_default())
+    }
+
+    async fn mark_flush(&mut self, replica: ReplicaId, flush: u64, at: Timestamp) -> Result<(), StoreError> {
+        self.state_mut()?.flushes.put(replica, (flush, at));
+        Ok(())
+    }
+
+    async fn last_flush(&mut self, replica: ReplicaId) -> Result<Option<u64>, StoreError> {
+        Ok(self.state().flushes.rows.get(&replica).map(|(flush, _)| *flush))
+    }
+
+    async fn purge_flushes(&mut self, before: Timestamp) -> Result<u64, StoreError> {
+        Ok(self.state_mut()?.flushes.remove_where(|_, (_, at)| *at < before))
     }
 }
 

@@ -99,6 +99,9 @@ pub trait Accounts {
     async fn use_recovery_code(&mut self, account: AccountId, digest: &SecretDigest) -> Result<bool, StoreError>;
     /// How many recovery codes an account has left.
     async fn recovery_code_count(&mut self, account: AccountId) -> Result<u64, StoreError>;
+    /// Which of these accounts are not there, in any order. In a writing transaction those that are there stay until it
+    /// ends. No account stands twice.
+    async fn missing_accounts(&mut self, accounts: &[AccountId]) -> Result<Vec<AccountId>, StoreError>;
     /// Removes an account and everything that is kept of it: its password, codes, sessions, usage, readings and quotas.
     async fn erase_account(&mut self, id: AccountId) -> Result<(), StoreError>;
     /// How many accounts have their tag under each pepper, in the order of the peppers' ids.
@@ -194,6 +197,14 @@ pub trait Usage: Send {
     async fn save_readings(&mut self, readings: &[(AccountId, Readings)]) -> Result<(), StoreError>;
     /// The newest readings of an account; all absent where there are none.
     async fn readings(&mut self, account: AccountId) -> Result<Readings, StoreError>;
+    /// Writes down the number of a process's flush with what it flushes, in place of the one before: where the answer to
+    /// a commit is lost, this tells whether it took effect.
+    async fn mark_flush(&mut self, replica: ReplicaId, flush: u64, at: Timestamp) -> Result<(), StoreError>;
+    /// The number of the last flush of a process that took effect; absent where none did. In a writing transaction one
+    /// that is still being committed is waited for.
+    async fn last_flush(&mut self, replica: ReplicaId) -> Result<Option<u64>, StoreError>;
+    /// Removes the marks of processes that flushed last before that instant, and says how many.
+    async fn purge_flushes(&mut self, before: Timestamp) -> Result<u64, StoreError>;
 }
 
 /// What is granted, reserved and decided of accounts' quotas, and limits of their own.

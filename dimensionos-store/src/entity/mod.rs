@@ -14,5 +14,6 @@ pub(crate) mod recovery_code;
 pub(crate) mod refresh_token;
 pub(crate) mod session;
 pub(crate) mod tier_allocation;
+pub(crate) mod usage_flush;
 pub(crate) mod usage_source;
 pub(crate) mod violation;

@@ -110,6 +110,7 @@ ports! {
         writes set_recovery_codes(account: AccountId, digests: &[SecretDigest]) -> ();
         writes use_recovery_code(account: AccountId, digest: &SecretDigest) -> bool;
         asks recovery_code_count(account: AccountId) -> u64;
+        asks missing_accounts(accounts: &[AccountId]) -> Vec<AccountId>;
         writes erase_account(id: AccountId) -> ();
         asks accounts_by_pepper() -> Vec<(KeyId, u64)>;
     }
@@ -145,6 +146,10 @@ ports! {
         writes purge_usage(resolution: Resolution, before: Timestamp) -> u64;
         writes save_readings(readings: &[(AccountId, Readings)]) -> ();
         asks readings(account: AccountId) -> Readings;
+        // Not noted: a mark tells a process what became of its own commits, and ends with it.
+        asks mark_flush(replica: ReplicaId, flush: u64, at: Timestamp) -> ();
+        asks last_flush(replica: ReplicaId) -> Option<u64>;
+        asks purge_flushes(before: Timestamp) -> u64;
     }
     Quotas {
         asks holds(account: AccountId) -> Vec<Hold>;

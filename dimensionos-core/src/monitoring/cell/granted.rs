@@ -1,6 +1,6 @@
 //! What a cell may use without asking the storage, and using it.
 
-use super::writing::{Locked, minute_of};
+use super::writing::{Locked, held_to, minute_of};
 use super::{Aside, ERASED, RECORDED, millis};
 use crate::allocation::Resource;
 use crate::monitoring::sample::Counter;
@@ -62,11 +62,7 @@ impl Locked<'_> {
         if cell.flags.of() & (RECORDED | ERASED) != RECORDED && !self.begin_recording(aside) {
             return None;
         }
-        let minute = minute_of(now);
-        if cell.minute.of() != minute {
-            // Where the clock was set back within the time of a flush, the minute that waits takes it too.
-            self.turn_minute(minute, aside);
-        }
+        let now = if cell.minute.of() == minute_of(now) { now } else { self.turn_to(now, aside) };
         let counter = what.counter();
         let added = &cell.added[counter.index()];
         added.set(added.of().saturating_add(amount));
@@ -75,11 +71,20 @@ impl Locked<'_> {
             Leasable::ApiCalls => cell.calls(),
             Leasable::FileOperations => cell.files(),
         };
-        window.add(now, amount);
+        window.add(now, amount, || aside.now());
         if millis(now) > cell.newest.of() {
             cell.newest.set(millis(now));
         }
-        Some(window.sum(now))
+        Some(window.newest_sum())
+    }
+
+    /// Begins the minute of an instant, held to the clock, and gives it.
+    #[cold]
+    fn turn_to(&self, now: Timestamp, aside: impl Aside) -> Timestamp {
+        let now = held_to(now, aside.now());
+        // Where the clock was set back within the time of a flush, the minute that waits takes it too.
+        self.turn_minute(minute_of(now), aside);
+        now
     }
 
     /// When the oldest of what counts runs off.

@@ -137,6 +137,8 @@ pub(crate) const WINDOW_PAST: Duration = Duration::from_secs(65 * 60);
 
 /// Where a cell leaves what it has no room for. Called under its lock.
 pub(crate) trait Aside: Copy {
+    /// The present instant, for what may be dated ahead of it.
+    fn now(self) -> Timestamp;
     /// It has something to make durable, or to be looked at.
     fn mark(self);
     /// A minute that was begun and gives way to another.

@@ -8,10 +8,10 @@ use super::{
 use crate::allocation::{Resource, TierName};
 use crate::id::AccountId;
 use crate::monitoring::pending::Pending;
+use crate::monitoring::report::MAX_SAMPLE_LEAD;
 use crate::monitoring::rollup::{Bucket, Resolution, Rollup};
 use crate::monitoring::sample::{Counter, Level, MAX_AMOUNT, Sample};
 use crate::monitoring::sequence::Writing;
-use crate::monitoring::window::MinuteWindow;
 use crate::time::{Month, Timestamp};
 
 /// A cell whose turn to write this is.
@@ -79,7 +79,7 @@ impl Locked<'_> {
             after = self.record_levels(sample, before) | measured;
         }
         cell.shape.set(after);
-        self.count(sample, sample.taken_at());
+        self.count(sample, || aside.now());
         self.told()
     }
 
@@ -94,9 +94,7 @@ impl Locked<'_> {
         }
         let bytes = MONTH_COUNTERS.map(|counter| sample.added(counter));
         self.add_to_month(sample.taken_at(), bytes, aside);
-        // A source's clock may be ahead: what it counted has happened by now, and must not push what is older out of
-        // its window before the time.
-        self.count(sample, sample.taken_at().min(now));
+        self.count(sample, || now);
         self.told()
     }
 
@@ -131,39 +129,42 @@ impl Locked<'_> {
     /// Counts in the windows, and the time of it.
     #[expect(clippy::inline_always, reason = "one of the few parts of the path of a sample, which is one function")]
     #[inline(always)]
-    fn count(&self, sample: &Sample, at: Timestamp) {
-        let cell = self.cell;
+    fn count(&self, sample: &Sample, clock: impl Fn() -> Timestamp) {
+        let (cell, at) = (self.cell, sample.taken_at());
         let [.., queries, calls, files] = sample.counters();
         let measured = sample.measured();
         if measured & Counter::ApiCalls.bit() != 0 {
-            cell.calls().add(at, *calls);
+            cell.calls().add(at, *calls, &clock);
         }
         if measured & Counter::FileOperations.bit() != 0 {
-            cell.files().add(at, *files);
+            cell.files().add(at, *files, &clock);
         }
         if measured & Counter::DatabaseQueries.bit() != 0 {
-            self.count_queries(at, *queries);
+            self.count_queries(at, *queries, &clock);
         }
-        let newest = millis(sample.taken_at());
+        let newest = millis(at);
         if newest > cell.newest.of() {
             cell.newest.set(newest);
         }
     }
 
     #[inline]
-    fn count_queries(&self, at: Timestamp, amount: u64) {
+    fn count_queries(&self, at: Timestamp, amount: u64, clock: impl Fn() -> Timestamp) {
+        self.cell.queries().add(at, amount, clock);
         if self.cell.known.of() & known::QUERIES == 0 {
             self.cell.known.set(self.cell.known.of() | known::QUERIES);
-            self.cell.queries_since.set(MinuteWindow::number(at));
+            self.cell.queries_since.set(self.cell.queries_present.of());
         }
-        self.cell.queries().add(at, amount);
     }
 
     /// Begins another minute; what waits of the one before is put aside. Not for a minute that has passed, which is
-    /// counted beside the present one.
+    /// counted beside the present one, and neither for one that the clock is far from.
     #[cold]
     pub(super) fn turn_minute(&self, minute: u32, aside: impl Aside) -> bool {
         let cell = self.cell;
+        if minute > cell.minute.of() && minute > minute_of(aside.now().after(MAX_SAMPLE_LEAD)) {
+            return false;
+        }
         if cell.shape.of() != 0 {
             if minute < cell.minute.of() {
                 return false;
@@ -175,9 +176,10 @@ impl Locked<'_> {
         true
     }
 
-    /// A sample of a minute that has passed while another one waits.
+    /// A sample of a minute that has passed while another one waits, or one that is dated too far ahead.
     #[cold]
     fn record_late(&self, sample: &Sample, aside: impl Aside) {
+        let sample = &sample.taken_by(held_to(sample.taken_at(), aside.now()));
         let mut rollup = Rollup::default();
         rollup.add(sample);
         aside.put(self.cell.owner(), Bucket::holding(sample.taken_at(), Resolution::Minute), &rollup);
@@ -187,7 +189,7 @@ impl Locked<'_> {
             self.materialise();
             self.see_levels(sample);
         }
-        self.count(sample, sample.taken_at());
+        self.count(sample, || aside.now());
     }
 
     /// Takes what is to be made durable; it waits for nothing any more.
@@ -276,13 +278,12 @@ impl Locked<'_> {
             }
         }
         for (bucket, rollup) in &past.minutes {
-            // As for a sample: what a source ahead of this clock counted has happened by now.
-            let at = bucket.start().min(now);
+            let at = bucket.start();
             if let Some(calls) = rollup.total(Counter::ApiCalls) {
-                cell.calls().add(at, calls);
+                cell.calls().add(at, calls, || now);
             }
             if let Some(operations) = rollup.total(Counter::FileOperations) {
-                cell.files().add(at, operations);
+                cell.files().add(at, operations, || now);
             }
         }
         for (bucket, rollup) in &past.days {
@@ -365,7 +366,15 @@ impl Locked<'_> {
     }
 
     /// For a clock that was set back: see [`super::window::Window::set_back`].
-    pub(crate) fn set_back(&self, now: Timestamp) {
+    pub(crate) fn set_back(&self, now: Timestamp, aside: impl Aside) {
+        if self.cell.minute.of() > minute_of(now) {
+            // A minute that lies ahead now is no minute to go on with.
+            if self.cell.shape.of() != 0 {
+                let (minute, rollup) = self.take(aside);
+                aside.put(self.cell.owner(), minute, &rollup);
+            }
+            self.cell.minute.set(minute_of(now));
+        }
         self.cell.calls().set_back(now);
         self.cell.files().set_back(now);
         self.cell.queries().set_back(now);
@@ -377,6 +386,11 @@ impl Locked<'_> {
             self.set_read_at(place, read_at.min(now));
         }
     }
+}
+
+/// When something happened that is dated so: by the clock where it is dated further ahead than clocks may differ.
+pub(super) fn held_to(at: Timestamp, now: Timestamp) -> Timestamp {
+    if at > now.after(MAX_SAMPLE_LEAD) { now } else { at }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the minutes until the year 9999 are fewer than 2^32 - 1")]

@@ -199,3 +199,41 @@ pub async fn writers_of_one_row_take_turns(store: &dyn Store) {
     let mut tx = read(store).await;
     assert_eq!(tx.account(id(1)).await.unwrap().unwrap().epoch, account(1).epoch + WRITERS);
 }
+
+pub async fn accounts_that_are_not_there_are_told_apart(store: &dyn Store) {
+    // More than one statement's worth, and every other one there.
+    const ACCOUNTS: u8 = 200;
+    let mut tx = write(store).await;
+    for number in (0..ACCOUNTS).step_by(2) {
+        tx.insert_account(&account(number)).await.expect("the account is new");
+    }
+    commit(tx).await;
+    let all: Vec<_> = (0..ACCOUNTS).map(|number| id(u128::from(number))).collect();
+    {
+        let mut tx = write(store).await;
+        let mut missing = tx.missing_accounts(&all).await.unwrap();
+        missing.sort_unstable();
+        let odd: Vec<_> = (1..ACCOUNTS).step_by(2).map(|number| id(u128::from(number))).collect();
+        assert_eq!(missing, odd);
+        assert_eq!(tx.missing_accounts(&[id(4)]).await.unwrap(), []);
+        assert_eq!(tx.missing_accounts(&[id(5)]).await.unwrap(), [id(5)]);
+        assert_eq!(tx.missing_accounts(&[]).await.unwrap(), []);
+    }
+    let mut tx = write(store).await;
+    assert_eq!(tx.missing_accounts(&[id(6)]).await.unwrap(), []);
+    let erasing = async {
+        let mut erasing = write(store).await;
+        erasing.erase_account(id(6)).await.expect("the account is erased");
+        commit(erasing).await;
+    };
+    let looking = async {
+        // Give the other every chance to come first.
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        let is_there = tx.account(id(6)).await.unwrap().is_some();
+        commit(tx).await;
+        is_there
+    };
+    let ((), is_there) = futures_util::future::join(erasing, looking).await;
+    assert!(is_there, "an account that was found stays until the transaction ends");
+    assert_eq!(read(store).await.missing_accounts(&[id(6), id(8)]).await.unwrap(), [id(6)]);
+}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{NOW, commit, id, read, row, write};
 use crate::allocation::{Allocation, Resource, TierName};
-use crate::id::AccessKeyId;
+use crate::id::{AccessKeyId, ReplicaId};
 use crate::monitoring::{
     Bucket, Counter, Level, MAX_AMOUNT, Reading, Readings, Resolution, Rollup, Sample, SourceName, SourceState,
 };
@@ -179,4 +179,47 @@ pub async fn many_rows_are_written_at_once(store: &dyn Store) {
     let found = tx.usage(id(ACCOUNTS), Resolution::Minute, Timestamp::EPOCH, NOW).await.unwrap();
     assert_eq!(found.len(), 1);
     assert_eq!(tx.readings(id(ACCOUNTS)).await.unwrap().of(Level::RamBytes).unwrap().value, 5);
+}
+
+pub async fn a_flush_is_known_by_its_mark_once_it_took_effect(store: &dyn Store) {
+    let [one, other] = [1, 2].map(|number: u128| ReplicaId::from_bits(number << 100 | number));
+    let later = NOW.after(Duration::from_secs(1));
+    let mut tx = write(store).await;
+    assert_eq!(tx.last_flush(one).await.unwrap(), None);
+    tx.mark_flush(one, 7, NOW).await.expect("a mark is set");
+    commit(tx).await;
+    let mut tx = write(store).await;
+    tx.mark_flush(one, 8, NOW).await.expect("a mark is set");
+    drop(tx);
+    assert_eq!(write(store).await.last_flush(one).await.unwrap(), Some(7));
+    assert_eq!(read(store).await.last_flush(one).await.unwrap(), Some(7));
+    assert_eq!(write(store).await.last_flush(other).await.unwrap(), None);
+    assert_eq!(read(store).await.last_flush(other).await.unwrap(), None);
+    let mut tx = write(store).await;
+    tx.mark_flush(one, 9, NOW).await.expect("a mark is set");
+    tx.mark_flush(other, MAX_AMOUNT, later).await.expect("a mark is set");
+    commit(tx).await;
+    let mut tx = write(store).await;
+    assert_eq!(tx.last_flush(one).await.unwrap(), Some(9));
+    assert_eq!(tx.purge_flushes(later).await.unwrap(), 1);
+    commit(tx).await;
+    let mut tx = read(store).await;
+    assert_eq!((tx.last_flush(one).await.unwrap(), tx.last_flush(other).await.unwrap()), (None, Some(MAX_AMOUNT)));
+}
+
+pub async fn a_mark_that_is_being_committed_is_waited_for(store: &dyn Store) {
+    let replica = ReplicaId::from_bits(3);
+    // The first mark of a process, and one after another.
+    for flush in [1, 2] {
+        let mut marking = write(store).await;
+        marking.mark_flush(replica, flush, NOW).await.expect("a mark is set");
+        let asking = async { write(store).await.last_flush(replica).await.unwrap() };
+        let committing = async {
+            // Give the other every chance to look too early.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            commit(marking).await;
+        };
+        let (found, ()) = futures_util::future::join(asking, committing).await;
+        assert_eq!(found, Some(flush));
+    }
 }

@@ -1,0 +1,217 @@
+//! A storage whose commits can be made to break.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+
+use crate::allocation::{Allocation, Hold, KeyedDecision, LimitOverride, Resource};
+use crate::auth::{AccessKey, KeyId, PasswordHash, RefreshRecord, Session};
+use crate::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId};
+use crate::monitoring::{Bucket, Counter, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow};
+use crate::secret::SecretDigest;
+use crate::store::{Access, AccessKeys, Accounts, Jobs, Quotas, Sessions, Store, StoreError, Tiers, Tx, Usage};
+use crate::time::Timestamp;
+use crate::users::{Account, AnonymousId};
+
+/// What becomes of a commit that ends with an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Break {
+    /// Nothing of it is kept: the connection broke on the way there.
+    BeforeEffect,
+    /// All of it is kept: the connection broke on the way back.
+    AfterEffect,
+}
+
+/// Any storage, with commits of usage that break when they are told to. Clones are one connection, which can be cut.
+#[derive(Debug, Clone)]
+pub struct BreakingStore {
+    store: Arc<dyn Store>,
+    breaks: Arc<Mutex<Option<(Break, bool)>>>,
+    is_cut: Arc<AtomicBool>,
+}
+
+impl BreakingStore {
+    /// A connection to a storage.
+    pub fn to(store: impl Store) -> Self {
+        Self { store: Arc::new(store), breaks: Arc::default(), is_cut: Arc::default() }
+    }
+
+    /// Another process's connection to the same storage.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        Self { store: Arc::clone(&self.store), breaks: Arc::default(), is_cut: Arc::default() }
+    }
+
+    /// Breaks the next commit of a transaction that wrote usage.
+    pub fn break_next(&self, how: Break) {
+        *self.breaks.lock() = Some((how, false));
+    }
+
+    /// The same, and from then on the connection is cut.
+    pub fn break_next_and_cut(&self, how: Break) {
+        *self.breaks.lock() = Some((how, true));
+    }
+
+    /// Whether a break that was asked for is still to come.
+    #[must_use]
+    pub fn is_to_break(&self) -> bool {
+        self.breaks.lock().is_some()
+    }
+
+    /// Cuts the connection: every transaction that would begin fails.
+    pub fn cut(&self) {
+        self.is_cut.store(true, Ordering::SeqCst);
+    }
+
+    /// Mends it.
+    pub fn mend(&self) {
+        self.is_cut.store(false, Ordering::SeqCst);
+    }
+}
+
+#[async_trait]
+impl Store for BreakingStore {
+    async fn begin(&self, access: Access) -> Result<Box<dyn Tx>, StoreError> {
+        self.ping().await?;
+        Ok(Box::new(BreakingTx { tx: self.store.begin(access).await?, store: self.clone(), has_usage: false }))
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        if self.is_cut.load(Ordering::SeqCst) { Err(StoreError::unavailable("cut")) } else { self.store.ping().await }
+    }
+
+    async fn scrub(&self) -> Result<(), StoreError> {
+        self.store.scrub().await
+    }
+}
+
+struct BreakingTx {
+    tx: Box<dyn Tx>,
+    store: BreakingStore,
+    has_usage: bool,
+}
+
+#[async_trait]
+impl Tx for BreakingTx {
+    async fn commit(self: Box<Self>) -> Result<(), StoreError> {
+        let Self { tx, store, has_usage } = *self;
+        let breaks = if has_usage { store.breaks.lock().take() } else { None };
+        let Some((how, is_cut_then)) = breaks else { return tx.commit().await };
+        match how {
+            Break::BeforeEffect => drop(tx),
+            Break::AfterEffect => tx.commit().await?,
+        }
+        if is_cut_then {
+            store.cut();
+        }
+        Err(StoreError::unavailable("the connection broke during the commit"))
+    }
+}
+
+/// Implements a port by handing each listed method on, beside those that are written out.
+macro_rules! hand_on {
+    (
+        impl $port:ident { $($own:tt)* }
+        $(fn $method:ident($($argument:ident: $kind:ty),*) -> $answer:ty;)*
+    ) => {
+        #[async_trait]
+        impl $port for BreakingTx {
+            $($own)*
+            $(async fn $method(&mut self, $($argument: $kind),*) -> Result<$answer, StoreError> {
+                self.tx.$method($($argument),*).await
+            })*
+        }
+    };
+}
+
+hand_on! {
+    impl Accounts {}
+    fn insert_account(account: &Account) -> ();
+    fn update_account(account: &Account) -> ();
+    fn account(id: AccountId) -> Option<Account>;
+    fn account_by_tag(tags: &[AnonymousId]) -> Option<Account>;
+    fn set_password(account: AccountId, hash: &PasswordHash) -> ();
+    fn password(account: AccountId) -> Option<PasswordHash>;
+    fn set_recovery_codes(account: AccountId, digests: &[SecretDigest]) -> ();
+    fn use_recovery_code(account: AccountId, digest: &SecretDigest) -> bool;
+    fn recovery_code_count(account: AccountId) -> u64;
+    fn missing_accounts(accounts: &[AccountId]) -> Vec<AccountId>;
+    fn erase_account(id: AccountId) -> ();
+    fn accounts_by_pepper() -> Vec<(KeyId, u64)>;
+}
+
+hand_on! {
+    impl Sessions {}
+    fn insert_session(session: &Session) -> ();
+    fn session(id: SessionId) -> Option<Session>;
+    fn sessions(account: AccountId) -> Vec<Session>;
+    fn extend_session(id: SessionId, expires_at: Timestamp) -> ();
+    fn mark_authenticated(id: SessionId, at: Timestamp) -> ();
+    fn end_session(id: SessionId) -> ();
+    fn end_sessions(account: AccountId) -> ();
+    fn purge_sessions(before: Timestamp) -> u64;
+    fn insert_refresh(record: &RefreshRecord) -> ();
+    fn refresh(digest: &SecretDigest) -> Option<RefreshRecord>;
+    fn refreshes(account: AccountId) -> Vec<RefreshRecord>;
+    fn mark_refresh_used(digest: &SecretDigest, at: Timestamp) -> ();
+}
+
+hand_on! {
+    impl AccessKeys {}
+    fn insert_access_key(key: &AccessKey) -> ();
+    fn access_key(digest: &SecretDigest) -> Option<AccessKey>;
+}
+
+hand_on! {
+    impl Tiers {}
+    fn allocations() -> Vec<Allocation>;
+    fn insert_allocation(allocation: &Allocation) -> ();
+}
+
+hand_on! {
+    impl Usage {
+        async fn add_usage(&mut self, rows: &[UsageRow]) -> Result<(), StoreError> {
+            self.has_usage |= !rows.is_empty();
+            self.tx.add_usage(rows).await
+        }
+    }
+    fn sources(sources: &[(AccessKeyId, SourceName)]) -> Vec<Option<SourceState>>;
+    fn source_count(agent: AccessKeyId) -> u64;
+    fn add_sources(sources: &[(AccessKeyId, SourceName, SourceState)]) -> ();
+    fn save_sources(sources: &[(AccessKeyId, SourceName, SourceState)]) -> ();
+    fn usage(account: AccountId, resolution: Resolution, from: Timestamp, to: Timestamp) -> Vec<(Bucket, Rollup)>;
+    fn usage_of(
+        account: AccountId,
+        resource: Resource,
+        resolution: Resolution,
+        range: (Timestamp, Timestamp)
+    ) -> Vec<(Bucket, Rollup)>;
+    fn used_since(account: AccountId, counter: Counter, from: Timestamp) -> u64;
+    fn purge_usage(resolution: Resolution, before: Timestamp) -> u64;
+    fn save_readings(readings: &[(AccountId, Readings)]) -> ();
+    fn readings(account: AccountId) -> Readings;
+    fn mark_flush(replica: ReplicaId, flush: u64, at: Timestamp) -> ();
+    fn last_flush(replica: ReplicaId) -> Option<u64>;
+    fn purge_flushes(before: Timestamp) -> u64;
+}
+
+hand_on! {
+    impl Quotas {}
+    fn holds(account: AccountId) -> Vec<Hold>;
+    fn hold(id: HoldId) -> Option<Hold>;
+    fn save_hold(hold: &Hold) -> ();
+    fn remove_hold(id: HoldId) -> ();
+    fn decisions(keys: &[SecretDigest]) -> Vec<Option<KeyedDecision>>;
+    fn decisions_of(account: AccountId) -> Vec<KeyedDecision>;
+    fn insert_decisions(decisions: &[KeyedDecision]) -> ();
+    fn overrides(account: AccountId) -> Vec<LimitOverride>;
+    fn set_override(account: AccountId, own: &LimitOverride) -> ();
+    fn purge_quotas(before: Timestamp) -> u64;
+}
+
+hand_on! {
+    impl Jobs {}
+    fn take_job(job: &'static str, holder: ReplicaId, now: Timestamp, until: Timestamp) -> bool;
+}
