@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 use parking_lot::RwLock;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::Error;
 use crate::allocation::{self, Allocation, Allocations, Limits, Resource};
@@ -24,7 +24,8 @@ use crate::policy::{Action, Target, allows};
 use crate::secret::SecretDigest;
 use crate::store::{Access, Store, StoreError, Tx};
 use crate::time::{Clock, SystemClock, Timestamp};
-use crate::tos::{self, Tos, VIOLATION_RETENTION};
+use crate::tos::sentinel::Sentinel;
+use crate::tos::{self, Finding, Tos, VIOLATION_RETENTION};
 use crate::users::{Account, Directory, Entry, Terms, Users};
 
 /// How often what has run out is removed.
@@ -32,6 +33,9 @@ const UPKEEP_INTERVAL: Duration = Duration::from_hours(1);
 
 /// How often accounts that nobody uses are looked for.
 const EVICT_INTERVAL: Duration = Duration::from_secs(300);
+
+/// How long what was found waits where the storage does not take it.
+const FINDING_RETRY: Duration = Duration::from_secs(1);
 
 /// How long nobody has to use an account before it leaves memory: by then its windows are empty.
 const IDLE_TIME: Duration = Duration::from_secs(2 * 3_600);
@@ -383,7 +387,9 @@ impl PlatformBuilder {
         let tiers = allocation::service::load(&*self.store).await?;
         tos::policies::seed(&*self.store, &*self.clock).await?;
         let replica = ReplicaId::random(&*self.entropy)?;
-        let metering = Arc::new(Metering::new(Limits::new(tiers, self.soft_limits), Arc::clone(&self.clock)));
+        let (sentinel, findings) = Sentinel::new();
+        let limits = Limits::new(tiers, self.soft_limits);
+        let metering = Arc::new(Metering::new(limits, Arc::clone(&self.clock), sentinel));
         let passwords = Passwords::new(self.cost, self.hashing, Arc::clone(&self.entropy));
         let throttle = Throttle::new(self.guesses, self.hashing.places().div_ceil(2), Arc::clone(&self.entropy));
         let directory = Arc::new(Directory::default());
@@ -398,6 +404,7 @@ impl PlatformBuilder {
             replica,
             flushes: 0,
             doubt: None,
+            saved_at: self.clock.now(),
         });
         let inner = Arc::new(Inner {
             store: self.store,
@@ -420,6 +427,7 @@ impl PlatformBuilder {
             replica,
         });
         tokio::spawn(upkeep(Arc::downgrade(&inner)));
+        tokio::spawn(follow_findings(Arc::downgrade(&inner), findings));
         Ok(Platform { inner })
     }
 }
@@ -427,6 +435,23 @@ impl PlatformBuilder {
 fn secrets(keys: Keys, issuer: &Issuer, audience: &Audience) -> Result<Secrets, Error> {
     Secrets::new(keys, issuer.clone(), audience.clone())
         .map_err(|invalid| Error::invalid("signingKey", invalid.to_string()))
+}
+
+/// Does what follows from what the detectors find, in the order in which they find it.
+async fn follow_findings(platform: Weak<Inner>, mut findings: mpsc::Receiver<(AccountId, Finding)>) {
+    while let Some((account, finding)) = findings.recv().await {
+        loop {
+            let Some(inner) = platform.upgrade() else { return };
+            match Tos(&inner).take(account, finding).await {
+                // Erased meanwhile.
+                Ok(()) | Err(Error::NotFound { .. }) => break,
+                // The storage is away, and what was found is not lost for it.
+                Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "a finding waits"),
+            }
+            drop(inner);
+            tokio::time::sleep(FINDING_RETRY).await;
+        }
+    }
 }
 
 /// Removes what has run out, for as long as the platform is there.

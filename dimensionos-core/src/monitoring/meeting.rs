@@ -34,7 +34,8 @@ impl Plain {
 
 fn metering() -> Arc<Metering> {
     let tiers: Vec<_> = TierName::ALL.map(Allocation::initial).into();
-    Arc::new(Metering::new(Limits::new(tiers.into(), Vec::new()), Arc::new(crate::SystemClock)))
+    let (sentinel, _) = Sentinel::new();
+    Arc::new(Metering::new(Limits::new(tiers.into(), Vec::new()), Arc::new(crate::SystemClock), sentinel))
 }
 
 fn nothing_known() -> Past {

@@ -22,6 +22,7 @@ use crate::monitoring::slab::{self, Pinned, Slab, Slot};
 use crate::monitoring::watch::Watchers;
 use crate::store::{Access, Store};
 use crate::time::{Clock, Month, Timestamp};
+use crate::tos::sentinel::Sentinel;
 use crate::users::{AccountEvent, Events};
 
 /// Samples whose cells are asked for ahead of their use: as many as a core has reads under way, and some more.
@@ -37,6 +38,8 @@ pub(crate) struct Metering {
     clock: Arc<dyn Clock>,
     pub(crate) limits: Limits,
     pub(crate) events: Arc<Events>,
+    /// The detectors of abuse.
+    pub(crate) sentinel: Sentinel,
     /// Cells above a part of a limit, which may get below it by time alone.
     above: Mutex<HashSet<Slot>>,
     pub(super) slab: Arc<Slab>,
@@ -86,11 +89,12 @@ impl Aside for Beside<'_> {
 }
 
 impl Metering {
-    pub(crate) fn new(limits: Limits, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(limits: Limits, clock: Arc<dyn Clock>, sentinel: Sentinel) -> Self {
         Self {
             clock,
             limits,
             events: Arc::default(),
+            sentinel,
             above: Mutex::default(),
             slab: Arc::default(),
             index: Index::default(),
@@ -112,8 +116,10 @@ impl Metering {
             if let Some(pinned) = self.resident(account) {
                 return Ok(pinned);
             }
-            let past = past(store, &self.limits, account, now).await?;
-            self.admit(account, &past, now)
+            let (past, detectors) = past(store, &self.limits, account, now).await?;
+            let admitted = self.admit(account, &past, now)?;
+            self.sentinel.resume(account, detectors.as_deref());
+            Ok(admitted)
         });
         let resumed = resumed.await.cloned();
         self.arriving.remove_if(&account, |_, known| Arc::ptr_eq(known, &arriving));
@@ -252,6 +258,7 @@ impl Metering {
     /// Forgets an account that has been erased, for good.
     pub(crate) fn erase(&self, account: AccountId) {
         self.erased.insert(account);
+        self.sentinel.forget(account);
         self.aside.lock().remove(&account);
         self.months.lock().retain(|(owner, _), _| *owner != account);
         let mut changing = self.index.lock();
@@ -308,8 +315,10 @@ impl Metering {
         if !locked.is_idle(before) {
             return false;
         }
-        changing.remove(locked.account(), slot, |slot| self.owner(slot));
+        let account = locked.account();
+        changing.remove(account, slot, |slot| self.owner(slot));
         self.leave(slot, &locked);
+        self.sentinel.leave(account);
         true
     }
 
@@ -409,6 +418,10 @@ impl Metering {
         locked.is_of(account).then(|| act(&locked, slot))
     }
 
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// How many accounts are in memory.
     pub(crate) fn len(&self) -> usize {
         self.slab.len()
@@ -424,18 +437,26 @@ impl Metering {
     }
 }
 
-async fn past(store: &dyn Store, limits: &Limits, account: AccountId, now: Timestamp) -> Result<Past, Error> {
+/// What a store knows of an account's recent past, and the state of its detectors.
+async fn past(
+    store: &dyn Store,
+    limits: &Limits,
+    account: AccountId,
+    now: Timestamp,
+) -> Result<(Past, Option<Vec<u8>>), Error> {
     // Samples may be a little ahead of this clock, and are part of the past all the same.
     let end = now.after(crate::monitoring::MAX_SAMPLE_LEAD).after(Duration::from_millis(1));
     let mut tx = store.begin(Access::Read).await?;
     let row = tx.account(account).await?.ok_or(Error::no_account())?;
-    Ok(Past {
+    let detectors = tx.detectors(account).await?;
+    let past = Past {
         tier: row.tier,
         overrides: limits.own(&row, tx.overrides(account).await?, now),
         readings: tx.readings(account).await?,
         minutes: tx.usage(account, Resolution::Minute, now.before(WINDOW_PAST), end).await?,
         days: tx.usage(account, Resolution::Day, now.start_of_month(), end).await?,
-    })
+    };
+    Ok((past, detectors))
 }
 
 #[cfg(all(test, not(dimensionos_loom)))]

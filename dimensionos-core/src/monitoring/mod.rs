@@ -22,6 +22,7 @@ pub(crate) mod slab;
 mod summary;
 mod sweep;
 mod transaction;
+mod vigil;
 mod watch;
 mod window;
 pub(crate) mod writer;

@@ -16,6 +16,7 @@ use crate::monitoring::sweep::{Sweep, Work};
 use crate::monitoring::transaction::{Group, Prepared, Written, each, is_counted};
 use crate::store::{Access, Store, Tx};
 use crate::time::{Clock, Timestamp};
+use crate::tos::sentinel::SAVE_INTERVAL;
 use crate::users::Directory;
 
 /// How long what a process records itself may stay in memory alone: with the time of a commit, less than a second.
@@ -44,6 +45,8 @@ pub(crate) struct Writer {
     pub(crate) flushes: u64,
     /// A transaction whose commit ended with an error, until it is known whether it took effect.
     pub(crate) doubt: Option<Written>,
+    /// When the state of detectors was last kept.
+    pub(crate) saved_at: Timestamp,
 }
 
 impl Writer {
@@ -83,6 +86,11 @@ impl Writer {
                 sweep.ask(std::mem::take(&mut work.flushes));
             }
             self.turn(work, &mut sweep).await;
+            if latest.since(self.saved_at) >= SAVE_INTERVAL || latest < self.saved_at {
+                self.saved_at = latest;
+                // The next turn of it finds them again.
+                let _ = self.save_detectors(FLUSH_ACCOUNTS).await;
+            }
             if !closings.is_empty() {
                 let closed = self.flush_all().await;
                 for reply in closings {
@@ -96,6 +104,31 @@ impl Writer {
         }
         // Nobody is left to answer, and what was recorded is not lost.
         let _ = self.flush_all().await;
+    }
+
+    /// Keeps the state of detectors, from time to time. It is no part of what was acknowledged: what a crash takes of sums
+    /// that fade is little, and a storage that fails is told of by those who wait for it.
+    async fn save_detectors(&mut self, most: usize) -> Result<(), Error> {
+        let states = self.metering.sentinel.take_unsaved(most);
+        if states.is_empty() {
+            return Ok(());
+        }
+        let saved = async {
+            let mut tx = self.store.begin(Access::Write).await?;
+            tx.save_detectors(&states).await?;
+            tx.commit().await
+        };
+        let saved = saved.await;
+        if saved.is_err() {
+            self.metering.sentinel.put_back(&states);
+        }
+        for (account, _) in states {
+            // It has left memory, and stayed for this.
+            if !self.metering.is_resident(account) {
+                self.metering.sentinel.leave(account);
+            }
+        }
+        Ok(saved?)
     }
 
     async fn turn(&mut self, work: Work, sweep: &mut Sweep) {
@@ -139,7 +172,7 @@ impl Writer {
             self.write(Group { pending, ..Group::default() }).await?;
             from = next;
         }
-        Ok(())
+        self.save_detectors(usize::MAX).await
     }
 
     /// What is done twice a second.
@@ -147,6 +180,7 @@ impl Writer {
         let latest = self.follow_clock(latest);
         self.end_leases(latest);
         self.metering.look_again(latest);
+        self.metering.pass(latest);
         latest
     }
 

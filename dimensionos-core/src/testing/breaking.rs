@@ -8,11 +8,14 @@ use parking_lot::Mutex;
 
 use crate::allocation::{Allocation, Hold, KeyedDecision, LimitOverride, Resource};
 use crate::auth::{AccessKey, KeyId, PasswordHash, RefreshRecord, Session};
-use crate::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId};
+use crate::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId, ViolationId};
 use crate::monitoring::{Bucket, Counter, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow};
 use crate::secret::SecretDigest;
-use crate::store::{Access, AccessKeys, Accounts, Jobs, Quotas, Sessions, Store, StoreError, Tiers, Tx, Usage};
+use crate::store::{
+    Access, AccessKeys, Accounts, Jobs, Policies, Quotas, Sessions, Store, StoreError, Tiers, Tx, Usage, Violations,
+};
 use crate::time::Timestamp;
+use crate::tos::{PolicyRecord, Violation, ViolationCount, ViolationFilter, ViolationPlace};
 use crate::users::{Account, AnonymousId};
 
 /// What becomes of a commit that ends with an error.
@@ -209,6 +212,24 @@ hand_on! {
     fn overrides(account: AccountId) -> Vec<LimitOverride>;
     fn set_override(account: AccountId, own: &LimitOverride) -> ();
     fn purge_quotas(before: Timestamp) -> u64;
+}
+
+hand_on! {
+    impl Violations {}
+    fn insert_violation(violation: &Violation) -> ();
+    fn update_violation(violation: &Violation) -> ();
+    fn violation(id: ViolationId) -> Option<Violation>;
+    fn violations(filter: &ViolationFilter, after: Option<ViolationPlace>, limit: u64) -> Vec<Violation>;
+    fn violation_counts(from: Timestamp, to: Timestamp) -> Vec<ViolationCount>;
+    fn purge_violations(ended_before: Timestamp) -> u64;
+    fn save_detectors(states: &[(AccountId, Vec<u8>)]) -> ();
+    fn detectors(account: AccountId) -> Option<Vec<u8>>;
+}
+
+hand_on! {
+    impl Policies {}
+    fn insert_policy(policy: &PolicyRecord) -> ();
+    fn policies() -> Vec<PolicyRecord>;
 }
 
 hand_on! {

@@ -180,6 +180,11 @@ impl Rule {
         }
     }
 
+    /// Its bit among all rules.
+    pub(crate) const fn bit(self) -> u32 {
+        1 << self as u32
+    }
+
     /// The version of its definition: another one wherever the same figures could be judged otherwise.
     #[must_use]
     pub const fn version(self) -> u16 {

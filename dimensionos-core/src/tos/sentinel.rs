@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dashmap::DashMap;
+use dashmap::{DashMap, DashSet};
 use tokio::sync::mpsc;
 
 use crate::allocation::Allocation;
@@ -22,8 +22,6 @@ pub(crate) const SAVE_INTERVAL: Duration = Duration::from_secs(30);
 #[derive(Debug, Default)]
 struct Watched {
     detectors: AccountDetectors,
-    /// How many flags are up, which silence may lower.
-    raised: u32,
     is_unsaved: bool,
 }
 
@@ -31,6 +29,8 @@ struct Watched {
 #[derive(Debug)]
 pub(crate) struct Sentinel {
     watched: DashMap<AccountId, Box<Watched>>,
+    /// Those with flags up, which silence may lower.
+    raised: DashSet<AccountId>,
     parameters: DetectorParameters,
     findings: mpsc::Sender<(AccountId, Finding)>,
 }
@@ -38,35 +38,49 @@ pub(crate) struct Sentinel {
 impl Sentinel {
     pub(crate) fn new() -> (Self, mpsc::Receiver<(AccountId, Finding)>) {
         let (findings, waiting) = mpsc::channel(MAX_WAITING);
-        (Self { watched: DashMap::new(), parameters: DetectorParameters::default(), findings }, waiting)
+        (
+            Self {
+                watched: DashMap::new(),
+                raised: DashSet::new(),
+                parameters: DetectorParameters::default(),
+                findings,
+            },
+            waiting,
+        )
     }
 
     /// Goes on where the account's detectors were when they were last saved.
     pub(crate) fn resume(&self, account: AccountId, state: Option<&[u8]>) {
         let Some(detectors) = state.and_then(AccountDetectors::from_bytes) else { return };
-        // Whether flags are up is asked of the detectors by telling them the time.
-        let resumed = Watched { detectors, raised: 1, is_unsaved: false };
+        if detectors.is_any_up() {
+            self.raised.insert(account);
+        }
+        let resumed = Watched { detectors, is_unsaved: false };
         self.watched.entry(account).or_insert_with(|| Box::new(resumed));
     }
 
     pub(crate) fn observe(&self, account: AccountId, allocation: &Allocation, sample: &Sample, signals: &Signals) {
         let mut watched = self.watched.entry(account).or_default();
-        let Watched { detectors, raised, is_unsaved } = &mut **watched;
+        let Watched { detectors, is_unsaved } = &mut **watched;
         *is_unsaved = true;
+        let was_any_up = detectors.is_any_up();
         detectors.observe(sample, signals, allocation, &self.parameters, &mut |finding| {
-            match finding {
-                Finding::Raised(_) => *raised = raised.saturating_add(1),
-                Finding::Lowered { .. } => *raised = raised.saturating_sub(1),
-            }
             if self.findings.try_send((account, finding)).is_err() {
                 tracing::error!("a finding could not be kept: too many wait to be written down");
             }
         });
+        if was_any_up != detectors.is_any_up() {
+            if was_any_up {
+                self.raised.remove(&account);
+            } else {
+                self.raised.insert(account);
+            }
+        }
     }
 
-    /// The accounts with flags that silence may lower.
-    pub(crate) fn raised(&self) -> Vec<AccountId> {
-        self.watched.iter().filter(|watched| watched.raised > 0).map(|watched| *watched.key()).collect()
+    /// Accounts with flags that silence may lower, at most so many.
+    pub(crate) fn raised(&self, most: usize) -> Vec<AccountId> {
+        self.raised.iter().take(most).map(|account| *account).collect()
     }
 
     /// States that were not saved since they changed, at most so many.
@@ -95,11 +109,14 @@ impl Sentinel {
     /// Forgets an account, and its state where that has been saved.
     pub(crate) fn forget(&self, account: AccountId) {
         self.watched.remove(&account);
+        self.raised.remove(&account);
     }
 
     /// Forgets an account that leaves memory, unless its state has still to be saved.
     pub(crate) fn leave(&self, account: AccountId) {
-        self.watched.remove_if(&account, |_, watched| !watched.is_unsaved);
+        if self.watched.remove_if(&account, |_, watched| !watched.is_unsaved).is_some() {
+            self.raised.remove(&account);
+        }
     }
 
     /// Tells detectors what time it is.

@@ -133,6 +133,17 @@ impl Signals {
         self.counts[signal.index()] = if sum > MAX_AMOUNT { MAX_AMOUNT } else { sum };
     }
 
+    /// Both together.
+    #[must_use]
+    pub fn and(mut self, other: &Self) -> Self {
+        for signal in Signal::ALL {
+            if let Some(count) = other.get(signal) {
+                self.add(signal, count);
+            }
+        }
+        self
+    }
+
     /// How much was counted, absent where nobody did.
     #[must_use]
     pub const fn get(&self, signal: Signal) -> Option<u64> {

@@ -35,7 +35,7 @@ pub(super) fn compact(mut transactions: Vec<Vec<Note>>) -> Vec<Vec<Note>> {
 fn owners(transactions: &[Vec<Note>]) -> HashMap<String, String> {
     let owner = |note: &Note| match note.as_slice() {
         [Value::String(name), Value::Array(row)]
-            if matches!(name.as_str(), "insert_session" | "insert_refresh" | "save_hold") =>
+            if matches!(name.as_str(), "insert_session" | "insert_refresh" | "save_hold" | "insert_violation") =>
         {
             Some((row.first()?.as_str()?.to_owned(), row.get(1)?.as_str()?.to_owned()))
         }

@@ -5,10 +5,13 @@ use async_trait::async_trait;
 use dimensionos_core::Timestamp;
 use dimensionos_core::allocation::{Allocation, Hold, KeyedDecision, LimitOverride};
 use dimensionos_core::auth::{AccessKey, KeyId, PasswordHash, RefreshRecord, Session};
-use dimensionos_core::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId};
+use dimensionos_core::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId, ViolationId};
 use dimensionos_core::monitoring::{Bucket, Counter, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow};
 use dimensionos_core::secret::SecretDigest;
-use dimensionos_core::store::{AccessKeys, Accounts, Jobs, Quotas, Sessions, StoreError, Tiers, Tx, Usage};
+use dimensionos_core::store::{
+    AccessKeys, Accounts, Jobs, Policies, Quotas, Sessions, StoreError, Tiers, Tx, Usage, Violations,
+};
+use dimensionos_core::tos::{PolicyRecord, Violation, ViolationCount, ViolationFilter, ViolationPlace};
 use dimensionos_core::users::{Account, AnonymousId};
 use serde_json::Value;
 
@@ -162,6 +165,21 @@ ports! {
         asks overrides(account: AccountId) -> Vec<LimitOverride>;
         writes set_override(account: AccountId, own: &LimitOverride) -> ();
         writes purge_quotas(before: Timestamp) -> u64;
+    }
+    Violations {
+        writes insert_violation(violation: &Violation) -> ();
+        writes update_violation(violation: &Violation) -> ();
+        asks violation(id: ViolationId) -> Option<Violation>;
+        asks violations(filter: &ViolationFilter, after: Option<ViolationPlace>, limit: u64) -> Vec<Violation>;
+        asks violation_counts(from: Timestamp, to: Timestamp) -> Vec<ViolationCount>;
+        writes purge_violations(ended_before: Timestamp) -> u64;
+        // Not noted: sums that fade, for which a journal has no room. Detectors begin anew with the program.
+        asks save_detectors(states: &[(AccountId, Vec<u8>)]) -> ();
+        asks detectors(account: AccountId) -> Option<Vec<u8>>;
+    }
+    Policies {
+        writes insert_policy(policy: &PolicyRecord) -> ();
+        asks policies() -> Vec<PolicyRecord>;
     }
     Jobs {
         // Not noted: the folder is one process's, and what that process took on ends with it.

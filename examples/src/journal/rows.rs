@@ -4,12 +4,16 @@ use dimensionos_core::allocation::{
     Allocation, DatabaseEngine, Decision, Hold, KeyedDecision, LimitOverride, Resource, TierName,
 };
 use dimensionos_core::auth::{AccessKey, KeyId, KeyName, PasswordHash, RefreshRecord, Role, Session};
-use dimensionos_core::id::{AccessKeyId, AccountId, HoldId, SessionId};
+use dimensionos_core::id::{AccessKeyId, AccountId, HoldId, SessionId, ViolationId};
 use dimensionos_core::monitoring::{
     Bucket, Counter, Level, LevelRollup, Reading, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow,
 };
 use dimensionos_core::payment::ServiceStatus;
 use dimensionos_core::secret::SecretDigest;
+use dimensionos_core::tos::{
+    Appeal, AppealGround, AppealVerdict, Author, Complaint, EnforcementPolicy, Grounds, Imposed, PolicyMode,
+    PolicyRecord, Restriction, Rule, Sanction, SealedText, Severity, Shadow, StatementOfReasons, Violation,
+};
 use dimensionos_core::users::{
     Account, AnonymousId, OperatorStatus, SealedSeed, StatusNote, TermsAcceptance, TermsName,
 };
@@ -72,6 +76,11 @@ plain! {
     AnonymousId: this => hex(this.as_bytes()), value => bytes(value).map(Self::from_bytes);
     SealedSeed: this => hex(this.as_bytes()), value => bytes(value).map(Self::from_bytes);
     SecretDigest: this => hex(this.as_bytes()), value => bytes(value).map(Self::from_bytes);
+    StatementOfReasons: this => this.to_text(), value => Self::from_text(value.as_str()?);
+    Complaint: this => this.to_text(), value => Self::from_text(value.as_str()?);
+    EnforcementPolicy: this => this.to_json(), value => Self::from_json(value.as_str()?).ok();
+    PolicyMode: this => *this == Self::Shadow, value => Some(if value.as_bool()? { Self::Shadow } else { Self::InForce });
+    AppealVerdict: this => *this == Self::Upheld, value => Some(if value.as_bool()? { Self::Upheld } else { Self::Overruled });
 }
 
 text! {
@@ -80,6 +89,12 @@ text! {
     SessionId: this => this.to_string();
     AccessKeyId: this => this.to_string();
     HoldId: this => this.to_string();
+    ViolationId: this => this.to_string();
+    Rule: this => this.name();
+    Severity: this => this.name();
+    Sanction: this => this.name();
+    AppealGround: this => this.name();
+    SealedText: this => this.as_str();
     SourceName: this => this.as_str();
     SourceState: this => this.to_string();
     KeyName: this => this.as_str();
@@ -95,8 +110,17 @@ text! {
 
 record! {
     Account {
-        id, anonymous_id, pepper, tier, created_at, trial_started_at, epoch, operator_status, terms, subject_seed
+        id, anonymous_id, pepper, tier, created_at, trial_started_at, epoch, operator_status, terms, subject_seed,
+        restrictions
     }
+    Restriction { violation, sanction, since, until, relaxes_at }
+    Violation {
+        id, account, detected_at, lowered_at, imposed, grounds, policy, decided, shadow, appeal, verdict, complaint
+    }
+    Grounds { rule, severity, strikes }
+    Shadow { version, sanction }
+    Appeal { ground, filed_at, sealed_statement, decided }
+    PolicyRecord { policy, mode, applied_at }
     OperatorStatus { status, since, note }
     TermsAcceptance { version, accepted_at }
     PasswordHash { bcrypt, pepper }
@@ -114,6 +138,30 @@ record! {
     KeyedDecision { account, key, amount, decision, expires_at }
     Decision { is_allowed, resource, limit, used, resets_at, is_over, reason }
     LimitOverride { resource, limit, until }
+}
+
+impl Row for Imposed {
+    fn write(&self) -> Value {
+        json!([self.sanction().write(), self.since().write(), self.author().write(), self.statement().write()])
+    }
+
+    fn read(value: &Value) -> Option<Self> {
+        let [sanction, since, author, statement] = value.as_array()?.as_slice() else { return None };
+        Some(Self::restore(Row::read(sanction)?, Row::read(since)?, Row::read(author)?, Row::read(statement)?))
+    }
+}
+
+impl Row for Author {
+    fn write(&self) -> Value {
+        match self {
+            Self::Policy(version) => version.write(),
+            Self::Operator(operator) => operator.write(),
+        }
+    }
+
+    fn read(value: &Value) -> Option<Self> {
+        u32::read(value).map(Self::Policy).or_else(|| AccessKeyId::read(value).map(Self::Operator))
+    }
 }
 
 impl Row for Rollup {

@@ -78,6 +78,8 @@ pub struct AccountDetectors {
     gathering: [Gathering; HABITS.len()],
     /// When the stretch began that is gathered; 0 before the first sample.
     gathering_since: u64,
+    /// A bit for each rule whose flag is up.
+    up: u32,
     /// Those that count what few accounts' agents count; absent until one does.
     conduct: Option<Box<Conduct>>,
 }
@@ -108,6 +110,14 @@ impl AccountDetectors {
         sink: &mut impl FnMut(Finding),
     ) {
         let at = sample.taken_at();
+        let mut up = self.up;
+        let sink = &mut |finding: Finding| {
+            match finding {
+                Finding::Raised(flag) => up |= flag.rule.bit(),
+                Finding::Lowered { rule, .. } => up &= !rule.bit(),
+            }
+            sink(finding);
+        };
         self.resources.observe(sample, allocation, &parameters.resources, sink);
         self.mining.observe(sample, signals, allocation, &parameters.mining, sink);
         self.gather(sample, parameters, sink);
@@ -120,6 +130,13 @@ impl AccountDetectors {
             conduct.ransomware.observe(at, Some(sample), signals, allocation, &parameters.ransomware, sink);
             conduct.spam.observe(at, signals, &parameters.spam, sink);
         }
+        self.up = up;
+    }
+
+    /// Whether any flag is up, which silence may lower.
+    #[must_use]
+    pub const fn is_any_up(&self) -> bool {
+        self.up != 0
     }
 
     /// As bytes, for a storage.

@@ -1,0 +1,79 @@
+//! What the detectors of abuse are fed: what was measured, once it is durable.
+
+use crate::allocation::{Allocation, LimitOverride};
+use crate::id::AccountId;
+use crate::monitoring::metering::Metering;
+use crate::monitoring::pending::Pending;
+use crate::monitoring::report::Report;
+use crate::monitoring::sample::{Counter, Level, Sample};
+use crate::time::Timestamp;
+use crate::tos::Signals;
+
+/// Accounts with flags up that are told the time at once: they are few, and the others have their turn a moment later.
+const PASSED_AT_ONCE: usize = 4_096;
+
+impl Metering {
+    /// Shows detectors what a report counted.
+    pub(super) fn watch_report(&self, report: &Report) {
+        let mut signals = report.signals.iter().peekable();
+        let mut place = 0;
+        for (account, samples) in report.by_account() {
+            let granted = self.granted(account);
+            for (_, sample) in samples {
+                let mut counted = Signals::new();
+                while let Some((_, more)) = signals.next_if(|(at, _)| *at <= place) {
+                    counted = counted.and(more);
+                }
+                place += 1;
+                if let Some(granted) = &granted {
+                    self.sentinel.observe(account, granted, sample, &counted);
+                }
+            }
+        }
+    }
+
+    /// Shows detectors what this process recorded since the last flush.
+    pub(super) fn watch_pending(&self, account: AccountId, pending: &Pending, now: Timestamp) {
+        if pending.minutes.is_empty() {
+            return;
+        }
+        let Some(granted) = self.granted(account) else { return };
+        let mut sample = Sample::at(pending.readings.newest().map_or(now, |newest| newest.min(now)));
+        for level in Level::ALL {
+            if let Some(reading) = pending.readings.of(level) {
+                sample.set_level(level, reading.value);
+            }
+        }
+        for (_, rollup) in &pending.minutes {
+            for counter in Counter::ALL {
+                if let Some(total) = rollup.total(counter) {
+                    sample.add(counter, total);
+                }
+            }
+        }
+        self.sentinel.observe(account, &granted, &sample, &Signals::new());
+    }
+
+    /// Tells the detectors of accounts with flags up what time it is: silence lowers them.
+    pub(super) fn pass(&self, now: Timestamp) {
+        for account in self.sentinel.raised(PASSED_AT_ONCE) {
+            if let Some(granted) = self.granted(account) {
+                self.sentinel.pass(account, &granted, now);
+            }
+        }
+    }
+
+    /// What an account is held to: its tier, and more where more was granted to it. Less, as of an account that is
+    /// throttled, is a matter of its quotas and no breach of the terms. Absent for an account that is not in memory.
+    fn granted(&self, account: AccountId) -> Option<Allocation> {
+        let held = self.resident(account)?;
+        let (tier, is_overridden) = held.cell().limits();
+        let tier = self.limits.tier(tier);
+        if !is_overridden {
+            return Some(tier);
+        }
+        let is_more = |own: &&LimitOverride| own.resource.limit(&tier).is_some_and(|limit| own.limit > limit);
+        let more: Vec<LimitOverride> = self.limits.overrides(account).iter().filter(is_more).copied().collect();
+        Some(tier.clone().with_overrides(&more, self.now()))
+    }
+}
