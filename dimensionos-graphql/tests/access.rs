@@ -21,10 +21,12 @@ const NEVER: Outcome = [Some("FORBIDDEN"); 4];
 const UNTIL_CANCELLED: Outcome = [None, None, None, Some("SERVICE_CANCELLED")];
 const READING: Outcome = [None, None, Some("SERVICE_SUSPENDED"), Some("SERVICE_CANCELLED")];
 const WRITING: Outcome = [None, Some("SERVICE_READ_ONLY"), Some("SERVICE_SUSPENDED"), Some("SERVICE_CANCELLED")];
+/// What has first to be there: where there is nothing, the status shows all the same.
+const CONTESTING: Outcome = [Some("NOT_FOUND"), Some("NOT_FOUND"), Some("NOT_FOUND"), Some("SERVICE_CANCELLED")];
 const LEAVING: Outcome = [None, Some("SERVICE_READ_ONLY"), Some("SERVICE_SUSPENDED"), None];
 
 /// Every field of the roots; in an operation, `$…` stands for what the account at hand has.
-const OPERATIONS: [(&str, &str, Outcome); 28] = [
+const OPERATIONS: [(&str, &str, Outcome); 42] = [
     ("me", "{ me { id } }", UNTIL_CANCELLED),
     ("tiers", "{ tiers { tier } }", ALWAYS),
     ("service", "{ service { name } }", ALWAYS),
@@ -75,12 +77,38 @@ const OPERATIONS: [(&str, &str, Outcome); 28] = [
         "mutation { setLimit(account: \"$account\", resource: RAM, limit: 1, until: \"2999-01-01T00:00:00Z\") { id } }",
         NEVER,
     ),
+    ("violations", "{ violations { nodes { id } } }", NEVER),
+    ("enforcementPolicies", "{ enforcementPolicies { version } }", NEVER),
+    ("replayDecisions", "{ replayDecisions(from: \"2026-01-01T00:00:00Z\") { checked } }", NEVER),
+    ("transparencyReport", "{ transparencyReport(from: \"2026-01-01T00:00:00Z\") { group } }", ALWAYS),
+    ("appeal", "mutation { appeal(violation: \"vio_\", ground: NOT_ME) { id } }", CONTESTING),
+    (
+        "fileCounterNotice",
+        "mutation { fileCounterNotice(violation: \"vio_\", noticeDigest: \"$digest\") { id } }",
+        CONTESTING,
+    ),
+    ("decideAppeal", "mutation { decideAppeal(violation: \"vio_\", grant: true) { id } }", NEVER),
+    (
+        "imposeSanction",
+        "mutation { imposeSanction(violation: \"vio_\", sanction: NONE, until: \"2999-01-01T00:00:00Z\") { id } }",
+        NEVER,
+    ),
+    (
+        "fileCopyrightComplaint",
+        "mutation { fileCopyrightComplaint(input: { account: \"$account\", noticeDigest: \"$digest\" }) { id } }",
+        NEVER,
+    ),
+    ("completeCopyrightComplaint", "mutation { completeCopyrightComplaint(violation: \"vio_\") { id } }", NEVER),
+    ("releaseCopyrightComplaint", "mutation { releaseCopyrightComplaint(violation: \"vio_\") { id } }", NEVER),
+    ("reportCourtAction", "mutation { reportCourtAction(violation: \"vio_\") { id } }", NEVER),
+    ("withdrawCopyrightComplaint", "mutation { withdrawCopyrightComplaint(violation: \"vio_\") { id } }", NEVER),
+    ("applyEnforcementPolicy", "mutation { applyEnforcementPolicy(policy: \"{}\", mode: SHADOW) { version } }", NEVER),
     ("usage", "subscription { usage { at } }", READING),
     ("accountEvents", "subscription { accountEvents { __typename } }", READING),
 ];
 
 /// Every field of an account, with what it comes to while the account itself can be seen.
-const FIELDS: [(&str, &str, Outcome); 18] = [
+const FIELDS: [(&str, &str, Outcome); 19] = [
     ("id", "id", UNTIL_CANCELLED),
     ("anonymousId", "anonymousId", UNTIL_CANCELLED),
     ("tier", "tier", UNTIL_CANCELLED),
@@ -93,6 +121,7 @@ const FIELDS: [(&str, &str, Outcome); 18] = [
     ("allocation", "allocation { cpuCores }", UNTIL_CANCELLED),
     ("limitOverrides", "limitOverrides { limit }", UNTIL_CANCELLED),
     ("export", "export", UNTIL_CANCELLED),
+    ("violations", "violations { nodes { id } }", UNTIL_CANCELLED),
     ("metrics", "metrics { at }", READING),
     ("usage", "usage { from }", READING),
     ("usageHistory", "usageHistory(resource: RAM, from: \"2026-01-01T00:00:00Z\", resolution: DAY) { at }", READING),
@@ -131,6 +160,7 @@ impl Subject {
             ("$refresh", &self.account.refresh),
             ("$code", &self.code),
             ("$session", &self.session),
+            ("$digest", "0707070707070707070707070707070707070707070707070707070707070707"),
         ];
         texts.iter().fold(operation.to_owned(), |text, (name, value)| text.replace(name, value))
     }

@@ -258,9 +258,10 @@ impl Tos<'_> {
     /// Lets a caller act on a violation, and says whose it is.
     pub(super) async fn admit(&self, context: &Context, action: Action, id: ViolationId) -> Result<AccountId, Error> {
         let Self(inner) = self;
-        // Who may not do it to any account learns nothing of this one.
-        if !matches!(context.caller, Caller::Account(_)) {
-            allows(&context.caller, action, Target::Service)?;
+        // Who may not do it to any account, or to its own, learns nothing of this one.
+        match &context.caller {
+            Caller::Account(principal) => drop(inner.admit(&context.caller, action, principal.account).await?),
+            caller => allows(caller, action, Target::Service)?,
         }
         let found = inner.store.begin(Access::Read).await?.violation(id).await?;
         let account = found.ok_or(Error::no_violation())?.account;
