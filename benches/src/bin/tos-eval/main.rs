@@ -11,6 +11,11 @@ use std::{env, fs};
 
 use crate::report::Report;
 
+mod bitbrains;
+mod collegemsg;
+mod evasions;
+mod overlay;
+mod ransap;
 mod report;
 mod statistics;
 
@@ -18,7 +23,14 @@ mod statistics;
 type Adapter = fn(&Path, &mut Report) -> Result<(), Box<dyn Error>>;
 
 /// The sets, by the name of their folder. A set may have several adapters, whose keys are put together.
-const ADAPTERS: &[(&str, Adapter)] = &[];
+const ADAPTERS: &[(&str, Adapter)] = &[
+    ("bitbrains", bitbrains::evaluate),
+    ("bitbrains", overlay::evaluate),
+    ("collegemsg", collegemsg::evaluate),
+    ("ransap", ransap::evaluate),
+    // Needs no set.
+    (".", evasions::evaluate),
+];
 
 const USAGE: &str = "usage: tos-eval --data DIR --out FILE";
 

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::allocation::Allocation;
 use crate::monitoring::{Counter, Level, Sample};
 use crate::tos::detectors::Pace;
-use crate::tos::detectors::claim::{Claim, part};
-use crate::tos::{Counterfactual, Figure, Finding, Latch, Rule, Signal, Signals};
+use crate::tos::detectors::claim::{Claim, Standing, part};
+use crate::tos::{Counterfactual, Figure, Finding, Rule, Signal, Signals};
 
 const HOURS: usize = 24;
 const HOUR_SECONDS: i64 = 3_600;
@@ -76,7 +76,7 @@ pub struct Mining {
     hour: Hour,
     /// The mean share of each of the last hours that was at the limit, in steps; 0 for the others.
     hours: [u8; HOURS],
-    latch: Latch,
+    standing: Standing,
 }
 
 impl Mining {
@@ -97,7 +97,7 @@ impl Mining {
         let number = u32::try_from((at.as_millis() - 1).max(0) / 1_000 / HOUR_SECONDS).unwrap_or(u32::MAX);
         if number != self.number {
             self.close(number, parameters);
-            self.claim(parameters, allocation).hold(&mut self.latch, at, sink);
+            self.claim(parameters, allocation).hold(&mut self.standing, at, sink);
             self.hour = Hour::default();
             self.number = number;
         }
@@ -145,6 +145,7 @@ impl Mining {
             severity: Rule::Mining.severity(),
             figure,
             window: Duration::from_secs(HOURS as u64 * 3_600),
+            quiet_beside: None,
             // The day is the dwell.
             dwell: Duration::ZERO,
             tier: Some(allocation.tier),

@@ -8,9 +8,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::time::Timestamp;
-use crate::tos::detectors::claim::{Claim, part};
+use crate::tos::detectors::claim::{Claim, Standing, part};
 use crate::tos::detectors::{COUNTERFACTUAL_PART, Pace, decay};
-use crate::tos::{Counterfactual, Figure, Finding, Latch, Rule, Signal, Signals};
+use crate::tos::{Counterfactual, Figure, Finding, Rule, Signal, Signals};
 
 /// What the spam rules hold figures against.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -52,8 +52,8 @@ pub struct Spam {
     answered: f32,
     /// Whether anybody ever counted answers: nobody answers where nobody counts.
     sees_answers: bool,
-    evidence: Latch,
-    volume: Latch,
+    evidence: Standing,
+    volume: Standing,
 }
 
 impl Spam {
@@ -99,17 +99,24 @@ impl Spam {
 
     fn claim(&self, rule: Rule, limit: f64, gate: f64, support: Option<Figure>, parameters: &SpamParameters) -> Claim {
         let figure = Figure { signal: Signal::NewRecipients.name(), observed: self.recipients.into(), limit };
+        // With fewer recipients the same bounces are a larger part of them, so what keeps the rule silent on one kind of
+        // evidence has to do so on the other.
+        let least = match rule {
+            Rule::SpamEvidence => parameters.recipients_with_bounces.min(parameters.recipients_unanswered),
+            _ => limit,
+        };
         Claim {
             rule,
             severity: rule.severity(),
             figure,
             window: parameters.window,
+            quiet_beside: Some(least),
             // A burst is over before any dwell is; the hour is the dwell.
             dwell: Duration::ZERO,
             tier: None,
             gate,
             supporting: [support, None, None, None],
-            counterfactual: Counterfactual { signal: figure.signal, at_most: limit * COUNTERFACTUAL_PART },
+            counterfactual: Counterfactual { signal: figure.signal, at_most: least * COUNTERFACTUAL_PART },
         }
     }
 }
