@@ -67,6 +67,10 @@ pub struct Counterfactual {
 
 /// What a detector has to say of an observation.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a finding is handed on by reference to the stack and never kept in numbers"
+)]
 pub enum Finding {
     /// A flag went up, or up again by half as much more.
     Raised(Flag),

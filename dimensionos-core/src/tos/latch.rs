@@ -44,9 +44,15 @@ impl Latch {
     }
 
     /// Takes a figure as a part of its limit.
+    pub fn take(&mut self, at: Timestamp, ratio: f64, dwell: Duration) -> Option<Turn> {
+        self.take_for(at, ratio, dwell, dwell * 2)
+    }
+
+    /// The same where how long the figure has to be over its limit is no half of how long it has to be below. A figure
+    /// that is counted over a window has lasted by the time it is over, and `rise` is zero.
     #[expect(clippy::cast_possible_truncation, reason = "a ratio, of which seven digits are enough")]
     #[expect(clippy::cast_sign_loss, clippy::cast_possible_wrap, reason = "instants begin with 1970")]
-    pub fn take(&mut self, at: Timestamp, ratio: f64, dwell: Duration) -> Option<Turn> {
+    pub fn take_for(&mut self, at: Timestamp, ratio: f64, rise: Duration, fall: Duration) -> Option<Turn> {
         let now = (at.as_millis() as u64).max(1);
         let is_turning = if self.is_up() { ratio <= LEAVE_AT } else { ratio > 1.0 };
         if self.is_up() && ratio > f64::from(self.raised_at) * RAISE_AGAIN_AT {
@@ -64,13 +70,13 @@ impl Latch {
         }
         let lasting = Duration::from_millis(now - self.turning_since);
         if self.is_up() {
-            if lasting < dwell * 2 {
+            if lasting < fall {
                 return None;
             }
             *self = Self::default();
             return Some(Turn::Lowered);
         }
-        if lasting < dwell {
+        if lasting < rise {
             return None;
         }
         let since = Timestamp::from_millis(self.turning_since as i64);

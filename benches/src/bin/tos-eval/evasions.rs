@@ -41,10 +41,10 @@ pub(crate) fn evaluate(_: &Path, report: &mut Report) -> Result<(), Box<dyn Erro
     put(report, "evasions.host_of", of)
 }
 
+/// Every evasion: its name, what is fed, and what a detector that is not fooled raises.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small figures, not below zero")]
 #[expect(clippy::cast_precision_loss, reason = "a few days in milliseconds")]
 #[expect(clippy::too_many_lines, reason = "a list")]
-/// Every evasion: its name, what is fed, and what a detector that is not fooled raises.
 fn evasions() -> Vec<(&'static str, Vec<Input>, Vec<Rule>)> {
     let busy = |times: f64| move |at| vec![cpu(at, times)];
     let encrypting = |pace: f64| series(120, 1, |at| vec![files(at, pace)]);
@@ -71,17 +71,17 @@ fn evasions() -> Vec<(&'static str, Vec<Input>, Vec<Rule>)> {
         (
             "pulses",
             series(DAY, 30, |at| busy(if at / 60_000 % 20 < 4 { 3.0 } else { 0.9 })(at)),
-            vec![Rule::ExcessSixHours, Rule::ExcessDay],
+            vec![Rule::ExcessQuarterHour, Rule::ExcessSixHours, Rule::ExcessDay],
         ),
         (
             "slow_ramp",
             series(5 * DAY, 60, |at| busy(0.8 + 0.006 * ((at - BEGIN) as f64 / 3_600_000.0))(at)),
-            vec![Rule::ExcessDay],
+            vec![Rule::ExcessQuarterHour, Rule::ExcessSixHours, Rule::ExcessDay],
         ),
         ("clock_forward", forward, excess.clone()),
         ("clock_back", back, excess.clone()),
         ("missing_samples", missing, excess.clone()),
-        ("counter_resets", reset, vec![Rule::Ransomware]),
+        ("counter_resets", reset, vec![Rule::Ransomware, Rule::RansomwareBlocks]),
         ("mining", series(26 * HOUR, 60, mining), vec![Rule::Mining]),
         (
             "mining_with_a_pause_a_day",
@@ -93,14 +93,16 @@ fn evasions() -> Vec<(&'static str, Vec<Input>, Vec<Rule>)> {
             series(50 * HOUR, 60, |at| if at / 1_000 % HOUR < 60 { alone(at, 0.0) } else { mining(at) }),
             vec![Rule::Mining],
         ),
-        ("encryption", encrypting(60.0), vec![Rule::Ransomware]),
+        ("encryption", encrypting(60.0), vec![Rule::Ransomware, Rule::RansomwareBlocks]),
         ("slow_encryption", series(HOUR, 1, |at| vec![files(at, 8.0)]), vec![Rule::Ransomware]),
         (
+            // It escapes what restricts, not what warns.
             "encryption_among_reads",
             series(120, 1, |at| vec![(files(at, 60.0).0, files(at, 60.0).1.with(Signal::BytesRead, 20_000_000))]),
-            vec![Rule::Ransomware],
+            vec![Rule::RansomwareBlocks],
         ),
         ("spam", series(HOUR, 30, |at| vec![letters(at, 8, 2)]), vec![Rule::SpamEvidence, Rule::SpamVolume]),
+        ("spam_just_under_the_limit", series(DAY, 900, |at| vec![letters(at, 14, 4)]), vec![Rule::SpamEvidence]),
         ("spam_split_over_ten_accounts", series(HOUR, 300, |at| vec![letters(at, 4, 1)]), vec![Rule::SpamEvidence]),
     ]
 }
@@ -158,7 +160,8 @@ fn disk(bytes: u64) -> Signals {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small figure, not below zero")]
 fn files(at: i64, pace: f64) -> Input {
     let pace = pace as u64;
-    let counts = disk(pace * 40_000).with(Signal::FilesOverwritten, pace / 2).with(Signal::FilesRenamed, pace / 2);
+    let counts = disk(pace * 40_000).with(Signal::BytesOverwritten, pace * 40_000);
+    let counts = counts.with(Signal::FilesOverwritten, pace / 2).with(Signal::FilesRenamed, pace / 2);
     (Sample::at(Timestamp::from_millis(at)).with_added(Counter::FileOperations, pace), counts)
 }
 

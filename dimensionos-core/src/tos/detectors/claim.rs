@@ -47,8 +47,10 @@ pub(super) struct Claim {
     pub(super) window: Duration,
     /// The limit to be quiet beside, where the figure is a faded sum. It is the smallest one that the rule may take.
     pub(super) quiet_beside: Option<f64>,
-    /// How long all of it has to hold.
-    pub(super) dwell: Duration,
+    /// How long all of it has to hold before the flag goes up,
+    pub(super) rise: Duration,
+    /// and how long it has to be well below before the flag goes down.
+    pub(super) fall: Duration,
     pub(super) tier: Option<TierName>,
     /// How far what else is asked holds: over 1 where all of it does, else the part that the weakest of it comes to.
     pub(super) gate: f64,
@@ -63,7 +65,7 @@ impl Claim {
         let figure = part(self.figure.observed, self.figure.limit);
         let ratio = if self.gate > 1.0 { figure } else { figure.min(self.gate) };
         let stirring = self.quiet_beside.map(|limit| standing.stirring(at, part(self.figure.observed, limit)));
-        match standing.latch.take(at, ratio, self.dwell) {
+        match standing.latch.take_for(at, ratio, self.rise, self.fall) {
             Some(Turn::Raised { since }) => sink(Finding::Raised(Flag {
                 rule: self.rule,
                 severity: self.severity,
@@ -73,7 +75,7 @@ impl Claim {
                 at,
                 tier: self.tier,
                 supporting: self.supporting,
-                exit: Exit { at_most: self.figure.limit * LEAVE_AT, lasting: self.dwell * 2 },
+                exit: Exit { at_most: self.figure.limit * LEAVE_AT, lasting: self.fall },
                 counterfactual: self.counterfactual,
             })),
             Some(Turn::Lowered) => sink(Finding::Lowered { rule: self.rule, at }),

@@ -32,10 +32,13 @@ const WINDOWS: [(Rule, Duration); 3] = [
     (Rule::ExcessSixHours, Duration::from_secs(21_600)),
     (Rule::ExcessDay, Duration::from_secs(86_400)),
 ];
-/// The part of its window that a rule's excess has to last.
-const DWELL_PART: u32 = 15;
-/// How often sums are brought up to date: a thirtieth of the shortest window, which is by how much a sum may be too high,
-/// and rarely enough that it costs a sample nothing.
+/// How long a sum has to be over its limit. The window is what makes it last; this is for a second look at one sample
+/// that is far out.
+const RISE: Duration = Duration::from_secs(60);
+/// The part of its window for which a sum has to be well below its limit before its flag goes down.
+const FALL_PART: u32 = 8;
+/// How often sums are brought up to date: a thirtieth of the shortest window, and rarely enough that it costs a sample
+/// nothing.
 const TICK: Duration = Duration::from_secs(30);
 /// The most excess that is counted, a million times the limit, so that no figure is infinite.
 const MOST_EXCESS: f32 = 1e6;
@@ -101,6 +104,12 @@ impl ResourceExcess {
         let at = sample.taken_at();
         let elapsed = self.pace.step(at);
         let longest = parameters.longest_gap.as_secs_f32();
+        // Only who is over a limit has anything pending.
+        if self.pending[0] > 0.0 {
+            for ((_, window), pending) in WINDOWS.iter().zip(&mut self.pending) {
+                *pending *= decay(elapsed, *window) as f32;
+            }
+        }
         for (index, resource) in LIMITED.into_iter().enumerate() {
             self.ages[index] = (self.ages[index] + elapsed.as_secs_f32()).min(longest);
             if let Some(usage) = self.usage(index, resource, sample, elapsed) {
@@ -176,7 +185,8 @@ impl ResourceExcess {
             figure,
             window,
             quiet_beside: Some(limit),
-            dwell: window / DWELL_PART,
+            rise: RISE,
+            fall: window / FALL_PART,
             tier: Some(allocation.tier),
             // Who is within the limits by now is not told of what was.
             gate: if self.most_over(parameters.longest_gap) > 0.0 { f64::INFINITY } else { 1.0 },
@@ -194,7 +204,8 @@ impl ResourceExcess {
             figure,
             window: parameters.hard_cap_dwell,
             quiet_beside: None,
-            dwell: parameters.hard_cap_dwell,
+            rise: parameters.hard_cap_dwell,
+            fall: parameters.hard_cap_dwell * 2,
             tier: Some(allocation.tier),
             gate: f64::INFINITY,
             supporting: self.over(allocation, parameters.hard_cap),

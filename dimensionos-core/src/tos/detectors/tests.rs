@@ -147,6 +147,7 @@ fn inputs(longest_step: i64) -> impl Strategy<Value = Vec<Input>> {
 }
 
 /// The figure of a flag, from the raw inputs up to its instant: every one by itself, with its weight at the end.
+#[expect(clippy::cast_precision_loss, reason = "milliseconds of some days")]
 fn recomputed(flag: &Flag, inputs: &[Input]) -> Option<f64> {
     let at = flag.at.as_millis();
     let until = || inputs.iter().filter(|input| input.at <= at);
@@ -210,8 +211,6 @@ fn check(inputs: &[Input]) -> Result<usize, TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
-
     #[test]
     fn figures_are_those_of_the_inputs_and_counterfactuals_keep_rules_silent(inputs in inputs(40)) {
         check(&inputs)?;
@@ -264,6 +263,31 @@ fn excess_is_found_by_how_much_and_how_long() {
     assert_eq!(rules(&steady(1_200, 10, at(2.0))), [Rule::ExcessQuarterHour]);
     assert_eq!(rules(&steady(350, 10, at(4.5))), [Rule::ExcessQuarterHour, Rule::HardCap]);
     assert_eq!(rules(&steady(290, 10, at(4.5))), [Rule::ExcessQuarterHour], "not yet as long as a hard cap takes");
+}
+
+#[test]
+#[expect(clippy::cast_precision_loss, reason = "hours of some days")]
+fn neither_pulses_nor_a_slow_ramp_get_past() {
+    let pulse = |at: i64| Input { cpu: Some(if at / 60_000 % 20 < 4 { 3_000.0 } else { 900.0 }), ..Input::at(at) };
+    let ramp = |at: i64| Input { cpu: Some(800.0 + 6.0 * ((at - BEGIN) / 3_600_000) as f64), ..Input::at(at) };
+    let all = [Rule::ExcessQuarterHour, Rule::ExcessSixHours, Rule::ExcessDay];
+    assert_eq!(rules(&steady(86_400, 30, pulse)), all);
+    assert_eq!(rules(&steady(6 * 86_400, 60, ramp)), all);
+}
+
+#[test]
+fn lost_samples_and_steps_of_the_clock_hide_no_excess() {
+    let busy = || steady(1_200, 10, |at| Input { cpu: Some(2_000.0), ..Input::at(at) });
+    let expected = rules(&busy());
+    assert_eq!(expected, [Rule::ExcessQuarterHour]);
+    let mut lossy = busy();
+    lossy.retain(|input| input.at / 10_000 % 3 != 0);
+    assert_eq!(rules(&lossy), expected);
+    for step in [-3_600_000, 1_200_000] {
+        let mut stepped = busy();
+        stepped.iter_mut().skip(60).for_each(|input| input.at += step);
+        assert_eq!(rules(&stepped), expected, "{step}");
+    }
 }
 
 #[test]
@@ -351,6 +375,15 @@ fn the_clock_and_lost_samples_hide_no_miner() {
     assert_eq!(with_network(&busy, 0).len(), 1);
 }
 
+#[test]
+fn a_pause_in_every_hour_hides_no_miner_and_costs_one_that_does_a_twentieth() {
+    let paused = |minutes: i64| {
+        let pausing = move |at: i64| mining(if at / 60_000 % 60 < minutes { 0.0 } else { 995.0 }, 0.0)(at);
+        with_network(&steady(26 * 3_600, 60, pausing), 0).len()
+    };
+    assert_eq!((paused(1), paused(2), paused(4)), (1, 1, 0));
+}
+
 fn encrypting(operations: f64) -> impl Fn(i64) -> Input {
     move |at| Input {
         operations,
@@ -429,6 +462,6 @@ fn two_windows_of_silence_take_every_flag_down() {
             Finding::Lowered { rule, .. } => assert!(open.remove(&rule), "{rule} was not up"),
         });
     }
-    assert_eq!(open, Default::default());
+    assert!(open.is_empty(), "{open:?}");
     assert_eq!(Duration::from_secs(60), RansomwareParameters::default().window);
 }
