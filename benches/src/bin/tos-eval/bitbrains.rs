@@ -93,7 +93,8 @@ impl Host {
 
 /// Every machine's month, in the order of the files' names, which nothing else is done with.
 pub(crate) fn machines_of(folder: &Path) -> Result<Vec<Vec<Observation>>, Box<dyn Error>> {
-    let mut places: Vec<_> = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<_, Box<dyn Error>>>()?;
+    let mut places: Vec<_> =
+        fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<_, Box<dyn Error>>>()?;
     places.sort();
     let mut machines = Vec::new();
     for place in places {
@@ -156,8 +157,7 @@ impl Machine {
             .with_level(Level::RamBytes, (memory * 1_024.0) as u64)
             .with_added(Counter::BytesReceived, bytes(received))
             .with_added(Counter::BytesSent, bytes(sent));
-        let signals =
-            Signals::new().with(Signal::BytesRead, bytes(read)).with(Signal::BytesWritten, bytes(written));
+        let signals = Signals::new().with(Signal::BytesRead, bytes(read)).with(Signal::BytesWritten, bytes(written));
         Some(Observation { sample, signals, allocation })
     }
 }

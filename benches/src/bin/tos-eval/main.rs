@@ -11,8 +11,13 @@ use std::{env, fs};
 
 use crate::report::Report;
 
+mod bitbrains;
+mod collegemsg;
+mod evasions;
 mod flows;
 mod iot23;
+mod overlay;
+mod ransap;
 mod report;
 mod ssh;
 mod statistics;
@@ -28,6 +33,12 @@ const ADAPTERS: &[(&str, Adapter)] = &[
     ("ssh-auth", ssh::evaluate),
     ("westermo-net", westermo::evaluate),
     ("zeek-background", zeek::evaluate),
+    ("bitbrains", bitbrains::evaluate),
+    ("bitbrains", overlay::evaluate),
+    ("collegemsg", collegemsg::evaluate),
+    ("ransap", ransap::evaluate),
+    // Needs no set.
+    (".", evasions::evaluate),
 ];
 
 const USAGE: &str = "usage: tos-eval --data DIR --out FILE";

@@ -14,12 +14,12 @@ const HOP_BYTES: u64 = 64 << 10;
 /// One in so many blocks is remembered, chosen by a salted hash.
 const SAMPLED: u64 = 16;
 /// The bits of one half of the memory: 8 KiB.
-const BITS: usize = 1 << 16;
+const BITS: u32 = 1 << 16;
 /// Half of how long a block stays remembered, when it does not fill before.
 const HALF: Duration = Duration::from_secs(30);
 /// How many bits of a half may be set: an eighth, so that at most a quarter of all writes are taken for overwriting by
 /// mistake at the fullest, which on a disk is half a gigabyte read in half a minute. Then the halves turn early.
-const MOST_SET: u32 = (BITS / 8) as u32;
+const MOST_SET: u32 = BITS / 8;
 
 /// The blocks read lately, as marks in a bitmap under a salt that is gone with it.
 #[derive(Clone)]
@@ -31,7 +31,7 @@ struct Half {
 
 impl Half {
     fn new(salt: u64) -> Self {
-        Self { salt, set: 0, marks: vec![0; BITS / 64].into() }
+        Self { salt, set: 0, marks: vec![0; BITS as usize / 64].into() }
     }
 
     fn clear(&mut self, salt: u64) {
@@ -50,7 +50,7 @@ impl Half {
         if !mixed.is_multiple_of(SAMPLED) {
             return None;
         }
-        let bit = usize::try_from((mixed >> 32) % BITS as u64).unwrap_or(0);
+        let bit = usize::try_from((mixed >> 32) % u64::from(BITS)).unwrap_or(0);
         Some((bit / 64, 1 << (bit % 64)))
     }
 

@@ -2,8 +2,8 @@
 //!
 //! Such a sum says what was done at a steady pace in a window, and what was done just now, as a plain sum over the
 //! window does; in between it is the smaller one while a burst grows and the larger one after its end. It takes no list
-//! of the past, and nothing leaves it all at once. A figure of a flag is recomputed from the raw inputs with the same
-//! weights; `window` of the flag is the one that they are weighed by.
+//! of the past, and nothing leaves it all at once. No input counts for more than itself, so a figure is never more than a
+//! plain sum over all inputs; it is recomputed from them with the same weights.
 
 use std::time::Duration;
 
@@ -11,10 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::Timestamp;
 
-/// What part of a limit the inputs of one window may come to at most, so that a rule on a faded sum stays silent.
-///
-/// At the instant before a window a sum that had not raised anything was at its limit or under it, and `1 / e` of it,
-/// 0.37, is left at the window's end. With 0.6 from within the window that makes 0.97 of the limit.
+/// What part of a limit the inputs of a flag's window may come to at most, so that a rule on a faded sum stays silent.
+/// The rest of the limit is for what is left of what was done before the window.
 pub const COUNTERFACTUAL_PART: f64 = 0.6;
 
 /// What is left of an amount after a while, as a part of it.
@@ -94,6 +92,7 @@ mod tests {
     const WINDOW: Duration = Duration::from_secs(900);
 
     /// Every input by itself, weighed at the end.
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds of some days")]
     fn slow(inputs: &[(i64, f64)], at: i64) -> f64 {
         let weighed = |(when, amount): &(i64, f64)| amount * (-((at - when) as f64) / 900_000.0).exp();
         inputs.iter().map(weighed).sum()
@@ -137,7 +136,8 @@ mod tests {
         }
         let steady = sum.at(Timestamp::from_millis(1_700_009_000_000), WINDOW);
         assert!((steady - 1_800.0).abs() < 1_800.0 * 0.002, "{steady}");
-        assert_eq!(Decayed::default().add(Timestamp::from_millis(5), 70.0, WINDOW), 70.0);
+        let burst = Decayed::default().add(Timestamp::from_millis(5), 70.0, WINDOW);
+        assert!((burst - 70.0).abs() < 1e-9, "{burst}");
         assert_eq!(size_of::<Decayed>(), 16);
     }
 }

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::allocation::Allocation;
 use crate::monitoring::{Counter, Level, Sample};
 use crate::tos::detectors::Pace;
-use crate::tos::detectors::claim::{Claim, part};
-use crate::tos::{Counterfactual, Figure, Finding, Latch, Rule, Signal, Signals};
+use crate::tos::detectors::claim::{Claim, Standing, part};
+use crate::tos::{Counterfactual, Figure, Finding, Rule, Signal, Signals};
 
 const HOURS: usize = 24;
 const HOUR_SECONDS: i64 = 3_600;
@@ -58,7 +58,9 @@ impl Default for MiningParameters {
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 struct Hour {
     seconds: f32,
-    /// How far the share is from one, by seconds: small numbers, whose squares keep their digits.
+    /// Of these, at less than half of the limit: pauses, which weigh on the mean and are no variation.
+    idle: f32,
+    /// How far the share is from one while it is busy, by seconds: small numbers, whose squares keep their digits.
     off: f32,
     off_squared: f32,
     network: f32,
@@ -76,7 +78,7 @@ pub struct Mining {
     hour: Hour,
     /// The mean share of each of the last hours that was at the limit, in steps; 0 for the others.
     hours: [u8; HOURS],
-    latch: Latch,
+    standing: Standing,
 }
 
 impl Mining {
@@ -97,7 +99,7 @@ impl Mining {
         let number = u32::try_from((at.as_millis() - 1).max(0) / 1_000 / HOUR_SECONDS).unwrap_or(u32::MAX);
         if number != self.number {
             self.close(number, parameters);
-            self.claim(parameters, allocation).hold(&mut self.latch, at, sink);
+            self.claim(parameters, allocation).hold(&mut self.standing, at, sink);
             self.hour = Hour::default();
             self.number = number;
         }
@@ -110,8 +112,12 @@ impl Mining {
         if let Some(used) = level.or_else(spent) {
             let off = used / limit - 1.0;
             self.hour.seconds += seconds as f32;
-            self.hour.off += (off * seconds) as f32;
-            self.hour.off_squared += (off * off * seconds) as f32;
+            if off < -0.5 {
+                self.hour.idle += seconds as f32;
+            } else {
+                self.hour.off += (off * seconds) as f32;
+                self.hour.off_squared += (off * off * seconds) as f32;
+            }
         }
         for counter in [Counter::BytesSent, Counter::BytesReceived] {
             self.hour.sees_network |= sample.added(counter).is_some();
@@ -134,6 +140,7 @@ impl Mining {
         }
     }
 
+    #[expect(clippy::cast_precision_loss, reason = "24 hours")]
     fn claim(&self, parameters: &MiningParameters, allocation: &Allocation) -> Claim {
         let at_limit = self.hours.iter().filter(|share| **share > 0).count() as f64;
         let total = self.hours.iter().map(|share| f64::from(*share)).sum::<f64>();
@@ -145,8 +152,10 @@ impl Mining {
             severity: Rule::Mining.severity(),
             figure,
             window: Duration::from_secs(HOURS as u64 * 3_600),
+            quiet_beside: None,
             // The day is the dwell.
-            dwell: Duration::ZERO,
+            rise: Duration::ZERO,
+            fall: Duration::ZERO,
             tier: Some(allocation.tier),
             gate: part(at_limit, enough),
             supporting: [
@@ -172,8 +181,9 @@ impl Hour {
     /// Network and disk in bytes a second, and the variation of the processor's share.
     fn rates(&self) -> (f64, f64, f64) {
         let seconds = f64::from(self.seconds).max(1.0);
-        let off = f64::from(self.off) / seconds;
-        let variance = (f64::from(self.off_squared) / seconds - off * off).max(0.0);
+        let busy = f64::from(self.seconds - self.idle).max(1.0);
+        let off = f64::from(self.off) / busy;
+        let variance = (f64::from(self.off_squared) / busy - off * off).max(0.0);
         (f64::from(self.network) / seconds, f64::from(self.disk) / seconds, part(variance.sqrt(), 1.0 + off))
     }
 
@@ -181,7 +191,8 @@ impl Hour {
     fn at_limit(&self, parameters: &MiningParameters) -> Option<f64> {
         let is_known = self.sees_network && self.sees_disk && f64::from(self.seconds) >= parameters.known.as_secs_f64();
         let (network, disk, variation) = self.rates();
-        let share = 1.0 + f64::from(self.off) / f64::from(self.seconds).max(1.0);
+        // A pause counts as no use at all.
+        let share = f64::from(self.seconds - self.idle + self.off) / f64::from(self.seconds).max(1.0);
         let is_at_limit = share >= parameters.share
             && variation < parameters.variation
             && network <= parameters.network_bytes_per_second

@@ -30,3 +30,6 @@ pub use mining::{Mining, MiningParameters};
 pub use ransomware::{Ransomware, RansomwareParameters};
 pub use resources::{ResourceExcess, ResourceExcessParameters};
 pub use spam::{Spam, SpamParameters};
+
+#[cfg(test)]
+mod tests;

@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 use crate::allocation::Allocation;
 use crate::monitoring::{Counter, Sample};
 use crate::time::Timestamp;
-use crate::tos::detectors::claim::{Claim, part};
+use crate::tos::detectors::claim::{Claim, Standing, part};
 use crate::tos::detectors::{COUNTERFACTUAL_PART, Pace, decay};
-use crate::tos::{Counterfactual, Figure, Finding, Latch, Rule, Signal, Signals};
+use crate::tos::{Counterfactual, Figure, Finding, Rule, Signal, Signals};
 
 /// What the ransomware rules hold figures against.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -79,7 +79,7 @@ pub struct Ransomware {
     /// Whether anybody ever counted what is written. Where somebody does, reads alone are no evidence.
     sees_writes: bool,
     /// Of files, of blocks, of reads.
-    latches: [Latch; 3],
+    standings: [Standing; 3],
 }
 
 impl Ransomware {
@@ -101,8 +101,7 @@ impl Ransomware {
         let destroyed =
             [Signal::FilesOverwritten, Signal::FilesRenamed, Signal::FilesDeleted].map(count).iter().sum::<f32>();
         let operations = sample.and_then(|sample| sample.added(Counter::FileOperations)).unwrap_or(0) as f32;
-        // What destroys is an operation also where the meter does not say so.
-        add(&mut self.operations, operations.max(destroyed));
+        add(&mut self.operations, operations);
         add(&mut self.destructive, destroyed);
         add(&mut self.read, count(Signal::BytesRead));
         add(&mut self.written, count(Signal::BytesWritten));
@@ -110,8 +109,8 @@ impl Ransomware {
         add(&mut self.hopping, count(Signal::HoppingReads));
         self.sees_writes |= signals.get(Signal::BytesWritten).is_some();
         let claims = [self.of_files(allocation, parameters), self.of_blocks(parameters), self.of_reads(parameters)];
-        for (claim, latch) in claims.into_iter().zip(&mut self.latches) {
-            claim.hold(latch, at, sink);
+        for (claim, standing) in claims.into_iter().zip(&mut self.standings) {
+            claim.hold(standing, at, sink);
         }
     }
 
@@ -176,7 +175,9 @@ fn claim(
         severity: rule.severity(),
         figure,
         window: parameters.window,
-        dwell: parameters.dwell,
+        quiet_beside: Some(figure.limit),
+        rise: parameters.dwell,
+        fall: parameters.dwell * 2,
         tier: None,
         gate,
         supporting,

@@ -1,9 +1,9 @@
 //! More than the tier's limit of a resource, added up: a little for long, or much at once.
 //!
-//! The excess of a resource is what is over its limit as a part of the limit, so that 1 is twice the limit, and its sum
-//! over time is in seconds: 60 s at twice the limit, or 120 s at half as much again, are 60 s of excess. Levels hold from
-//! one sample to the next; counters are held against their limit as the pace of the last minute, and by the hour where
-//! the limit is by the hour.
+//! The excess of a resource is what is over its limit as a part of the limit, so that 1 is twice the limit. Added up over
+//! time and over all resources it is in seconds: 60 s at twice a limit, or 120 s at half as much again, are 60 s of
+//! excess. A level tells of the time since it was measured before; counters are held against their limit as the pace of
+//! the last minute, and by the hour where the limit is by the hour.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 use crate::allocation::{Allocation, Resource};
 use crate::monitoring::Sample;
 use crate::time::Timestamp;
-use crate::tos::detectors::claim::{Claim, part};
+use crate::tos::detectors::claim::{Claim, Standing, part};
 use crate::tos::detectors::{COUNTERFACTUAL_PART, Pace, decay};
-use crate::tos::{Counterfactual, Figure, Finding, LEAVE_AT, Latch, Rule};
+use crate::tos::{Counterfactual, Figure, Finding, LEAVE_AT, MAX_SUPPORTING, Rule};
 
 /// What tiers limit.
 const LIMITED: [Resource; 7] = [
@@ -32,9 +32,12 @@ const WINDOWS: [(Rule, Duration); 3] = [
     (Rule::ExcessSixHours, Duration::from_secs(21_600)),
     (Rule::ExcessDay, Duration::from_secs(86_400)),
 ];
-/// The part of its window that a rule's excess has to last.
-const DWELL_PART: u32 = 15;
-/// How often sums are brought up to date: small beside the shortest window, and rarely enough that it costs a sample
+/// How long a sum has to be over its limit. The window is what makes it last; this is for a second look at one sample
+/// that is far out.
+const RISE: Duration = Duration::from_secs(60);
+/// The part of its window for which a sum has to be well below its limit before its flag goes down.
+const FALL_PART: u32 = 8;
+/// How often sums are brought up to date: a thirtieth of the shortest window, and rarely enough that it costs a sample
 /// nothing.
 const TICK: Duration = Duration::from_secs(30);
 /// The most excess that is counted, a million times the limit, so that no figure is infinite.
@@ -74,17 +77,18 @@ pub struct ResourceExcess {
     pace: Pace,
     /// Seconds since the sums were brought up to date.
     waiting: f32,
-    /// By how much each resource is over its limit, as a part of it; below zero where it is not.
+    /// By how much each resource is over its limit, as a part of it; below zero where it is
+    /// under it, and 0 where nobody knows.
     excess: [f32; LIMITED.len()],
-    /// For how many ticks each was not measured.
-    unseen: [u8; LIMITED.len()],
+    /// Seconds since each was measured, up to the longest gap.
+    ages: [f32; LIMITED.len()],
     /// The faded sums of the counters, for their pace.
     counted: [f32; LIMITED.len()],
-    /// Seconds of excess since the sums were brought up to date.
-    pending: [f32; LIMITED.len()],
-    sums: [[f32; LIMITED.len()]; WINDOWS.len()],
-    latches: [Latch; WINDOWS.len()],
-    capped: Latch,
+    /// Seconds of excess since the sums were brought up to date, as each rule's window fades them.
+    pending: [f32; WINDOWS.len()],
+    sums: [f32; WINDOWS.len()],
+    standings: [Standing; WINDOWS.len()],
+    capped: Standing,
 }
 
 impl ResourceExcess {
@@ -99,14 +103,25 @@ impl ResourceExcess {
     ) {
         let at = sample.taken_at();
         let elapsed = self.pace.step(at);
-        let counts = elapsed.min(parameters.longest_gap).as_secs_f32();
-        for (index, resource) in LIMITED.into_iter().enumerate() {
-            if let Some(usage) = self.usage(index, resource, sample, elapsed) {
-                let limit = limit(resource, allocation);
-                self.excess[index] = (part(usage, limit) as f32 - 1.0).min(MOST_EXCESS);
-                self.unseen[index] = 0;
+        let longest = parameters.longest_gap.as_secs_f32();
+        // Only who is over a limit has anything pending.
+        if self.pending[0] > 0.0 {
+            for ((_, window), pending) in WINDOWS.iter().zip(&mut self.pending) {
+                *pending *= decay(elapsed, *window) as f32;
             }
-            self.pending[index] += self.excess[index].max(0.0) * counts;
+        }
+        for (index, resource) in LIMITED.into_iter().enumerate() {
+            self.ages[index] = (self.ages[index] + elapsed.as_secs_f32()).min(longest);
+            if let Some(usage) = self.usage(index, resource, sample, elapsed) {
+                self.excess[index] = (part(usage, limit(resource, allocation)) as f32 - 1.0).min(MOST_EXCESS);
+                if self.excess[index] > 0.0 {
+                    self.exceed(self.excess[index], self.ages[index]);
+                }
+                self.ages[index] = 0.0;
+            } else if self.ages[index] >= longest {
+                // Of what nobody has measured for so long nobody knows.
+                self.excess[index] = 0.0;
+            }
         }
         self.waiting += elapsed.as_secs_f32();
         if self.waiting >= TICK.as_secs_f32() {
@@ -131,9 +146,17 @@ impl ResourceExcess {
         Some(sum * per.as_secs_f64() / window.as_secs_f64() / units)
     }
 
+    /// Adds an excess that lasted so many seconds up to now, its beginning faded by then.
+    #[expect(clippy::cast_possible_truncation, reason = "sums of which seven digits are enough")]
+    fn exceed(&mut self, excess: f32, seconds: f32) {
+        for ((_, window), pending) in WINDOWS.iter().zip(&mut self.pending) {
+            let left = 1.0 - decay(Duration::from_secs_f32(seconds), *window);
+            *pending += excess * (left * window.as_secs_f64()) as f32;
+        }
+    }
+
     /// Brings the sums up to date and holds them against their limits.
     #[expect(clippy::cast_possible_truncation, reason = "sums of which seven digits are enough")]
-    #[expect(clippy::cast_sign_loss, reason = "waiting is never below zero")]
     fn tick(
         &mut self,
         at: Timestamp,
@@ -142,71 +165,71 @@ impl ResourceExcess {
         sink: &mut impl FnMut(Finding),
     ) {
         let waited = Duration::from_secs_f32(self.waiting);
-        for ((_, window), sums) in WINDOWS.iter().zip(&mut self.sums) {
-            let kept = decay(waited, *window);
-            // Excess that was spread over the time since then has faded by this much on the average.
-            let faded = (1.0 - kept) * window.as_secs_f64() / waited.as_secs_f64();
-            for (sum, pending) in sums.iter_mut().zip(self.pending) {
-                *sum = (f64::from(*sum) * kept + f64::from(pending) * faded) as f32;
-            }
+        for (((_, window), sum), pending) in WINDOWS.iter().zip(&mut self.sums).zip(self.pending) {
+            *sum = (f64::from(*sum) * decay(waited, *window) + f64::from(pending)) as f32;
         }
-        let ticks = (self.waiting / TICK.as_secs_f32()).min(255.0) as u8;
-        let most = parameters.longest_gap.as_secs() / TICK.as_secs();
-        for (unseen, excess) in self.unseen.iter_mut().zip(&mut self.excess) {
-            // Of what nobody has measured for so long nobody knows.
-            if u64::from(*unseen) > most {
-                *excess = 0.0;
-            }
-            *unseen = unseen.saturating_add(ticks);
-        }
-        (self.pending, self.waiting) = (Default::default(), 0.0);
+        (self.pending, self.waiting) = ([0.0; WINDOWS.len()], 0.0);
         for index in 0..WINDOWS.len() {
-            self.of_sum(index, allocation, parameters).hold(&mut self.latches[index], at, sink);
+            self.of_sum(index, allocation, parameters).hold(&mut self.standings[index], at, sink);
         }
         self.of_cap(allocation, parameters).hold(&mut self.capped, at, sink);
     }
 
     fn of_sum(&self, index: usize, allocation: &Allocation, parameters: &ResourceExcessParameters) -> Claim {
         let (rule, window) = WINDOWS[index];
-        let worst = worst(&self.sums[index]);
         let limit = window.as_secs_f64() * parameters.tolerated[index];
-        let figure = Figure { signal: excess_of(LIMITED[worst]), observed: self.sums[index][worst].into(), limit };
-        // Who is within the limit by now is not told of what was.
-        let gate = if self.excess[worst] > 0.0 { f64::INFINITY } else { 1.0 };
+        let figure = Figure { signal: "excess_seconds", observed: self.sums[index].into(), limit };
         Claim {
             rule,
             severity: rule.severity(),
             figure,
             window,
-            dwell: window / DWELL_PART,
+            quiet_beside: Some(limit),
+            rise: RISE,
+            fall: window / FALL_PART,
             tier: Some(allocation.tier),
-            gate,
-            supporting: [Some(self.usage_of(worst, allocation, 1.0)), None, None, None],
+            // Who is within the limits by now is not told of what was.
+            gate: if self.most_over(parameters.longest_gap) > 0.0 { f64::INFINITY } else { 1.0 },
+            supporting: self.over(allocation, 1.0),
             counterfactual: Counterfactual { signal: figure.signal, at_most: limit * COUNTERFACTUAL_PART },
         }
     }
 
     fn of_cap(&self, allocation: &Allocation, parameters: &ResourceExcessParameters) -> Claim {
-        let figure = self.usage_of(worst(&self.excess), allocation, parameters.hard_cap);
+        let observed = f64::from(self.most_over(parameters.hard_cap_dwell)) + 1.0;
+        let figure = Figure { signal: "times_of_limit", observed, limit: parameters.hard_cap };
         Claim {
             rule: Rule::HardCap,
             severity: Rule::HardCap.severity(),
             figure,
             window: parameters.hard_cap_dwell,
-            dwell: parameters.hard_cap_dwell,
+            quiet_beside: None,
+            rise: parameters.hard_cap_dwell,
+            fall: parameters.hard_cap_dwell * 2,
             tier: Some(allocation.tier),
             gate: f64::INFINITY,
-            supporting: [None; 4],
+            supporting: self.over(allocation, parameters.hard_cap),
             counterfactual: Counterfactual { signal: figure.signal, at_most: figure.limit * LEAVE_AT },
         }
     }
 
-    /// What is used of a resource now, beside so many times its limit.
-    fn usage_of(&self, index: usize, allocation: &Allocation, times: f64) -> Figure {
-        let resource = LIMITED[index];
-        let limit = limit(resource, allocation);
-        let observed = (f64::from(self.excess[index]) + 1.0) * limit;
-        Figure { signal: meter_of(resource), observed, limit: limit * times }
+    /// By how much the resource is over its limit that is most over it, of those measured within a time.
+    fn most_over(&self, within: Duration) -> f32 {
+        let known = self.excess.into_iter().zip(self.ages).filter(|(_, age)| *age < within.as_secs_f32());
+        known.map(|(excess, _)| excess).fold(-1.0, f32::max)
+    }
+
+    /// The resources that are over so many times their limits now, those most over first.
+    fn over(&self, allocation: &Allocation, times: f64) -> [Option<Figure>; MAX_SUPPORTING] {
+        let mut order: [usize; LIMITED.len()] = std::array::from_fn(|index| index);
+        order.sort_by(|one, other| self.excess[*other].total_cmp(&self.excess[*one]));
+        std::array::from_fn(|place| {
+            let resource = LIMITED[order[place]];
+            let used = f64::from(self.excess[order[place]]) + 1.0;
+            let limit = limit(resource, allocation);
+            let figure = Figure { signal: meter_of(resource), observed: used * limit, limit: limit * times };
+            (used > times).then_some(figure)
+        })
     }
 }
 
@@ -214,25 +237,6 @@ impl ResourceExcess {
 #[expect(clippy::cast_precision_loss, reason = "limits that people set are far below 2^53")]
 fn limit(resource: Resource, allocation: &Allocation) -> f64 {
     resource.limit(allocation).unwrap_or(u64::MAX).max(1) as f64
-}
-
-/// Which figure is the largest.
-fn worst(figures: &[f32; LIMITED.len()]) -> usize {
-    let larger = |best: usize, (index, figure): (usize, &f32)| if *figure > figures[best] { index } else { best };
-    figures.iter().enumerate().fold(0, larger)
-}
-
-/// The sum of a resource's excess, in seconds of its whole limit.
-const fn excess_of(resource: Resource) -> &'static str {
-    match resource {
-        Resource::Cpu => "cpu_excess_seconds",
-        Resource::Ram => "ram_excess_seconds",
-        Resource::Storage => "storage_excess_seconds",
-        Resource::BytesSent => "bytes_sent_excess_seconds",
-        Resource::BytesReceived => "bytes_received_excess_seconds",
-        Resource::ApiCalls => "api_calls_excess_seconds",
-        _ => "file_operations_excess_seconds",
-    }
 }
 
 /// What a resource's use is measured as, in the unit of its limit.

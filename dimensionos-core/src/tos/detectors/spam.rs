@@ -8,9 +8,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::time::Timestamp;
-use crate::tos::detectors::claim::{Claim, part};
+use crate::tos::detectors::claim::{Claim, Standing, part};
 use crate::tos::detectors::{COUNTERFACTUAL_PART, Pace, decay};
-use crate::tos::{Counterfactual, Figure, Finding, Latch, Rule, Signal, Signals};
+use crate::tos::{Counterfactual, Figure, Finding, Rule, Signal, Signals};
 
 /// What the spam rules hold figures against.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -52,8 +52,8 @@ pub struct Spam {
     answered: f32,
     /// Whether anybody ever counted answers: nobody answers where nobody counts.
     sees_answers: bool,
-    evidence: Latch,
-    volume: Latch,
+    evidence: Standing,
+    volume: Standing,
 }
 
 impl Spam {
@@ -68,8 +68,8 @@ impl Spam {
         sink: &mut impl FnMut(Finding),
     ) {
         let kept = decay(self.pace.step(at), parameters.window);
-        let add = |sum: &mut f32, signal| {
-            *sum = (f64::from(*sum) * kept + signals.get(signal).unwrap_or(0) as f64) as f32;
+        let add = |sum: &mut f32, of| {
+            *sum = (f64::from(*sum) * kept + signals.get(of).unwrap_or(0) as f64) as f32;
         };
         add(&mut self.recipients, Signal::NewRecipients);
         add(&mut self.bounced, Signal::MessagesBounced);
@@ -86,30 +86,38 @@ impl Spam {
         let unanswered = 1.0 - part(self.answered.into(), recipients).min(1.0);
         let by_bounces = part(bounced, parameters.bounced_share);
         let by_silence = if self.sees_answers { part(unanswered, parameters.unanswered_share) } else { 0.0 };
-        let bounces = Figure { signal: "bounced_share", observed: bounced, limit: parameters.bounced_share };
-        let silence = Figure { signal: "unanswered_share", observed: unanswered, limit: parameters.unanswered_share };
+        let of_bounced = Figure { signal: "bounced_share", observed: bounced, limit: parameters.bounced_share };
+        let of_silent = Figure { signal: "unanswered_share", observed: unanswered, limit: parameters.unanswered_share };
         let rule = Rule::SpamEvidence;
         // What comes back is the stronger evidence, and is named where there is any.
         if by_bounces > 1.0 || by_silence <= 1.0 {
-            self.claim(rule, parameters.recipients_with_bounces, by_bounces, Some(bounces), parameters)
+            self.claim(rule, parameters.recipients_with_bounces, by_bounces, Some(of_bounced), parameters)
         } else {
-            self.claim(rule, parameters.recipients_unanswered, by_silence, Some(silence), parameters)
+            self.claim(rule, parameters.recipients_unanswered, by_silence, Some(of_silent), parameters)
         }
     }
 
     fn claim(&self, rule: Rule, limit: f64, gate: f64, support: Option<Figure>, parameters: &SpamParameters) -> Claim {
         let figure = Figure { signal: Signal::NewRecipients.name(), observed: self.recipients.into(), limit };
+        // With fewer recipients the same bounces are a larger part of them, so what keeps the rule silent on one kind of
+        // evidence has to do so on the other.
+        let least = match rule {
+            Rule::SpamEvidence => parameters.recipients_with_bounces.min(parameters.recipients_unanswered),
+            _ => limit,
+        };
         Claim {
             rule,
             severity: rule.severity(),
             figure,
             window: parameters.window,
+            quiet_beside: Some(least),
             // A burst is over before any dwell is; the hour is the dwell.
-            dwell: Duration::ZERO,
+            rise: Duration::ZERO,
+            fall: parameters.window / 4,
             tier: None,
             gate,
             supporting: [support, None, None, None],
-            counterfactual: Counterfactual { signal: figure.signal, at_most: limit * COUNTERFACTUAL_PART },
+            counterfactual: Counterfactual { signal: figure.signal, at_most: least * COUNTERFACTUAL_PART },
         }
     }
 }
