@@ -134,7 +134,7 @@ impl Adaptive {
     }
 
     /// The milliseconds since the last sample, as far as they count.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a step is 0 to an hour")]
+    #[expect(clippy::cast_sign_loss, reason = "a step is 0 to an hour")]
     fn step(&mut self, at: Timestamp) -> u32 {
         let since_last = (at.as_millis() - self.last_at).clamp(0, STEP_MILLIS_AT_MOST) as u32;
         let step = if self.habit.samples() == 0 { 0 } else { since_last };
