@@ -11,14 +11,20 @@ use std::{env, fs};
 
 use crate::report::Report;
 
+mod adaptive;
 mod bitbrains;
+mod bitbrains_notice;
 mod collegemsg;
+mod cost;
 mod evasions;
 mod flows;
 mod iot23;
+mod microsoft;
+mod nab;
 mod overlay;
 mod ransap;
 mod report;
+mod series;
 mod ssh;
 mod statistics;
 mod westermo;
@@ -29,6 +35,9 @@ type Adapter = fn(&Path, &mut Report) -> Result<(), Box<dyn Error>>;
 
 /// The sets, by the name of their folder. A set may have several adapters, whose keys are put together.
 const ADAPTERS: &[(&str, Adapter)] = &[
+    ("nab", nab::evaluate),
+    ("ms-cloud-monitoring", microsoft::evaluate),
+    ("bitbrains", bitbrains_notice::evaluate),
     ("iot23-34-1", iot23::evaluate),
     ("ssh-auth", ssh::evaluate),
     ("westermo-net", westermo::evaluate),
@@ -71,16 +80,25 @@ fn arguments(mut given: impl Iterator<Item = String>) -> Result<Arguments, Box<d
     Ok(Arguments { data: data.ok_or(USAGE)?, out: out.ok_or(USAGE)? })
 }
 
-/// Evaluates every set that is there. A set that cannot be read does not keep the others from being written down, but
-/// the run has failed.
+/// Evaluates every set that is there, and what the detectors cost. A set that cannot be read does not keep the others
+/// from being written down, but the run has failed.
 fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
-    if !arguments.data.is_dir() {
-        return Err(format!("{} is no folder", arguments.data.display()).into());
+    let (mut whole, failed) = sets(&arguments.data)?;
+    cost::evaluate(&mut whole)?;
+    print!("{}", report::summary(&whole));
+    fs::write(&arguments.out, serde_json::to_vec_pretty(&whole)?)?;
+    if failed.is_empty() { Ok(()) } else { Err(format!("could not evaluate {}", failed.join(", ")).into()) }
+}
+
+/// What came of the sets that are there, and which of them could not be evaluated.
+fn sets(data: &Path) -> Result<(Report, Vec<&'static str>), Box<dyn Error>> {
+    if !data.is_dir() {
+        return Err(format!("{} is no folder", data.display()).into());
     }
     let mut whole = Report::new();
     let mut failed = Vec::new();
     for (name, evaluate) in ADAPTERS {
-        let folder = arguments.data.join(name);
+        let folder = data.join(name);
         if !folder.is_dir() {
             continue;
         }
@@ -93,9 +111,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
             }
         }
     }
-    print!("{}", report::summary(&whole));
-    fs::write(&arguments.out, serde_json::to_vec_pretty(&whole)?)?;
-    if failed.is_empty() { Ok(()) } else { Err(format!("could not evaluate {}", failed.join(", ")).into()) }
+    Ok((whole, failed))
 }
 
 #[cfg(test)]
@@ -116,12 +132,11 @@ mod tests {
     }
 
     #[test]
-    fn a_set_that_is_not_there_is_left_out_and_the_report_is_written() {
+    fn a_set_that_is_not_there_is_left_out_and_one_that_cannot_be_read_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        let out = folder.path().join("report.json");
-        run(&Arguments { data: folder.path().to_owned(), out: out.clone() }).unwrap();
-        let written: Report = serde_json::from_slice(&fs::read(out).unwrap()).unwrap();
-        assert!(!written.contains_key("nab"));
-        assert!(run(&Arguments { data: folder.path().join("none"), out: folder.path().join("x") }).is_err());
+        assert_eq!(sets(folder.path()).unwrap(), (Report::new(), vec![]));
+        fs::create_dir(folder.path().join("nab")).unwrap();
+        assert_eq!(sets(folder.path()).unwrap(), (Report::new(), vec!["nab"]));
+        assert!(sets(&folder.path().join("none")).is_err());
     }
 }

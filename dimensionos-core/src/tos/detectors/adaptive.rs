@@ -26,7 +26,7 @@ mod tests;
 pub const UNUSUAL: f64 = 0.5;
 /// Samples further apart count as if they were so far apart: a clock that jumps ahead, or a metric that was away, does
 /// not make a habit older than what was seen of it.
-const STEP_AT_MOST: Duration = Duration::from_secs(3_600);
+const STEP_MILLIS_AT_MOST: i64 = 3_600_000;
 /// The part by which the counterfactual stays under the limit, so that rounding does not undo it.
 const UNDER_THE_LIMIT: f64 = 1e-9;
 const MILLIS_PER_DAY: f64 = 86_400_000.0;
@@ -72,7 +72,7 @@ impl Default for AdaptiveParameters {
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Adaptive {
     habit: Habit,
-    /// For how long it was watched, no step counting for more than [`STEP_AT_MOST`].
+    /// For how long it was watched, no step counting for more than [`STEP_MILLIS_AT_MOST`].
     watched_millis: u32,
     last_at: i64,
     notice: Notice,
@@ -133,12 +133,12 @@ impl Adaptive {
         usual.max(parameters.least_figure)
     }
 
-    /// The time since the last sample, as far as it counts.
-    #[expect(clippy::cast_possible_truncation, reason = "a step is at most an hour")]
-    fn step(&mut self, at: Timestamp) -> Duration {
-        let since_last = at.since(Timestamp::from_millis(self.last_at));
-        let step = if self.habit.samples() == 0 { Duration::ZERO } else { since_last.min(STEP_AT_MOST) };
-        self.watched_millis = self.watched_millis.saturating_add(step.as_millis() as u32);
+    /// The milliseconds since the last sample, as far as they count.
+    #[expect(clippy::cast_sign_loss, reason = "a step is 0 to an hour")]
+    fn step(&mut self, at: Timestamp) -> u32 {
+        let since_last = (at.as_millis() - self.last_at).clamp(0, STEP_MILLIS_AT_MOST) as u32;
+        let step = if self.habit.samples() == 0 { 0 } else { since_last };
+        self.watched_millis = self.watched_millis.saturating_add(step);
         self.last_at = at.as_millis();
         step
     }
@@ -147,7 +147,7 @@ impl Adaptive {
     fn judge(
         &mut self,
         at: Timestamp,
-        step: Duration,
+        step: u32,
         value: f64,
         signal: &'static str,
         parameters: &AdaptiveParameters,
@@ -165,7 +165,7 @@ impl Adaptive {
         }
     }
 
-    fn flag(&self, at: Timestamp, step: Duration, figure: Figure, parameters: &AdaptiveParameters) -> Flag {
+    fn flag(&self, at: Timestamp, step: u32, figure: Figure, parameters: &AdaptiveParameters) -> Flag {
         let mut supporting = [None; MAX_SUPPORTING];
         supporting[0] = Some(Figure {
             signal: "samples_learnt",
@@ -182,7 +182,7 @@ impl Adaptive {
             severity: Severity::Notice,
             figure,
             // A sample speaks for the time since the one before.
-            window: step.max(Duration::from_millis(1)),
+            window: Duration::from_millis(u64::from(step.max(1))),
             since: at,
             at,
             tier: None,

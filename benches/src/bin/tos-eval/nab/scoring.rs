@@ -220,7 +220,8 @@ mod tests {
 
     #[test]
     fn no_threshold_beats_the_chosen_one() {
-        let scores: Vec<f64> = (0..2_000_u32).map(|row| f64::from(row.wrapping_mul(2_654_435_761) >> 20) / 4_096.0).collect();
+        let scores: Vec<f64> =
+            (0..2_000_u32).map(|row| f64::from(row.wrapping_mul(2_654_435_761) >> 20) / 4_096.0).collect();
         let mut corpus = Corpus::default();
         corpus.add(&scores, &[(500, 620), (1_500, 1_900)]);
         for profile in &PROFILES {

@@ -4,6 +4,11 @@ use serde::{Deserialize, Serialize};
 
 /// Figures beyond this are held to it, so that their squares stay within single precision.
 const MAGNITUDE_AT_MOST: f64 = 1e18;
+/// What the logarithm of a spread is at least taken to range over: a spread that grows by a tenth is none that ever was.
+const LEAST_LOGARITHMS: f64 = 0.1;
+/// What was detected counts for at most so many ranges in what follows it, so that it is heard again after the same
+/// while, however far it went.
+const SAID_AT_MOST: f64 = 10.0;
 /// Part of a figure below which a difference is rounding: what single precision and meters can tell apart.
 const ROUNDING: f64 = 1e-4;
 /// Part of the mean below which a spread is no spread, so that a series that was constant has one to compare with.
@@ -21,7 +26,9 @@ pub struct HabitParameters {
     pub mean_weight: f64,
     /// Its weight in the short spread.
     pub spread_weight: f64,
-    /// The least weight of a figure in the long spread, which is a plain mean up to 1 / weight figures.
+    /// Its weight in the long mean, from which spikes are measured.
+    pub base_weight: f64,
+    /// Its weight in the long spread of deviations.
     pub long_weight: f64,
     /// The part of what is remembered that each figure makes forgotten: 20 ppm is half in 35,000 figures.
     pub forgetting: f64,
@@ -29,11 +36,19 @@ pub struct HabitParameters {
     pub recovery: f64,
     /// Excess over everything remembered, as a part of its range, that scores one half.
     pub half_excess: f64,
-    /// Standard deviations from the short mean that score one half.
+    /// Standard deviations from the long mean that score one half.
     pub half_deviations: f64,
-    /// The part of the mean that a standard deviation is at least taken for, in a spike.
+    /// A deviation is taken as a part of the figure and so many times the long mean together: what is many times the
+    /// mean then counts for less than as many times more, as series of counts and latencies have it.
+    pub compression: f64,
+    /// The weight of a figure among the last few, whose mean deviation counts: one that stands alone weighs less than
+    /// two together.
+    pub recent_weight: f64,
+    /// The least that a standard deviation of such parts is taken for.
     pub least_deviation: f64,
-    /// A deviation adds to the long spread as if it were at most so many standard deviations.
+    /// A figure moves the long mean as if it were at most so many standard deviations away,
+    pub base_deviations_at_most: f64,
+    /// and adds to the long spread as if it were at most so many: what is unusual shall not become the measure.
     pub deviations_at_most: f64,
 }
 
@@ -41,14 +56,18 @@ impl Default for HabitParameters {
     fn default() -> Self {
         Self {
             mean_weight: 0.03,
-            spread_weight: 0.1,
+            spread_weight: 0.2,
+            base_weight: 0.0125,
             long_weight: 0.001,
             forgetting: 20e-6,
             recovery: 0.05,
             half_excess: 0.02,
-            half_deviations: 4.0,
-            least_deviation: 0.2,
-            deviations_at_most: 2.5,
+            half_deviations: 3.1,
+            compression: 16.0,
+            recent_weight: 0.7,
+            least_deviation: 0.015,
+            base_deviations_at_most: 2.4,
+            deviations_at_most: 1.4,
         }
     }
 }
@@ -59,7 +78,7 @@ pub struct Score {
     /// How far the figure, its short mean or its short spread went beyond everything remembered. It is 0 for a while
     /// after it was high, unless it is higher still: what lasts is said once.
     pub novelty: f64,
-    /// How many deviations the figure was from its short mean. It says so as long as it lasts and every time.
+    /// How many deviations the figure was from its long mean. It says so as long as it lasts and every time.
     pub spike: f64,
 }
 
@@ -84,6 +103,9 @@ pub(super) struct Habit {
     samples: u32,
     mean: f32,
     short_variance: f32,
+    base: f32,
+    /// The mean deviation of the last few.
+    recent: f32,
     long_variance: f32,
     value: Bounds,
     level: Bounds,
@@ -106,7 +128,7 @@ impl Habit {
             high + ranges * (high - low).max(least_range * high.abs())
         };
         let mean = f64::from(self.mean);
-        let by_level = mean + (beyond(self.level) - mean) / self.weight(parameters.mean_weight);
+        let by_level = mean + (beyond(self.level) - mean) * self.plain().min(1.0 / parameters.mean_weight);
         beyond(self.value).min(by_level)
     }
 
@@ -117,13 +139,12 @@ impl Habit {
         if self.samples == 0 {
             let level = value as f32;
             let bounds = Bounds { low: level, high: level };
-            *self = Self { samples: 1, mean: level, value: bounds, level: bounds, ..Self::default() };
+            *self = Self { samples: 1, mean: level, base: level, value: bounds, level: bounds, ..Self::default() };
             return Score::default();
         }
+        let spike = self.spike(value, parameters);
         let mean_before = f64::from(self.mean);
         let deviation = value - mean_before;
-        let spike = self.spike(deviation, parameters);
-
         let mean = mean_before + self.weight(parameters.mean_weight) * deviation;
         let short = f64::from(self.short_variance);
         let short = short + self.weight(parameters.spread_weight) * (deviation * deviation - short);
@@ -131,28 +152,46 @@ impl Habit {
         self.short_variance = short as f32;
         let floor = NOTHING + LEAST_SPREAD * mean.abs();
         // The logarithm of a standard deviation: a spread that halves is as unusual as one that doubles.
-        let spread = 0.5 * (short + floor * floor).ln();
-        let excess = self.value.take(value, parameters).max(self.level.take(mean, parameters));
+        // Single precision is what it is kept in, and takes half the time.
+        let spread = 0.5 * f64::from(((short + floor * floor) as f32).ln());
+        let tick = NOTHING + ROUNDING * value.abs();
+        let excess = self.value.take(value, tick, parameters).max(self.level.take(mean, tick, parameters));
         let excess = excess.max(self.spread_excess(spread, parameters));
         self.samples = self.samples.saturating_add(1);
-        Score { novelty: share(self.unsaid(excess, parameters), parameters.half_excess), spike }
+        Score { novelty: self.unsaid(excess, parameters), spike }
+    }
+
+    /// How many figures there are with the next one.
+    fn plain(&self) -> f64 {
+        f64::from(self.samples) + 1.0
     }
 
     /// The weight of a figure while few were learnt: that of a plain mean.
     fn weight(&self, weight: f64) -> f64 {
-        weight.max(1.0 / (f64::from(self.samples) + 1.0))
+        weight.max(1.0 / self.plain())
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "a habit is kept in single precision")]
-    fn spike(&mut self, deviation: f64, parameters: &HabitParameters) -> f64 {
-        let floor = NOTHING + parameters.least_deviation * f64::from(self.mean.abs());
+    fn spike(&mut self, value: f64, parameters: &HabitParameters) -> f64 {
+        let base = f64::from(self.base);
+        let unit = value.abs() + parameters.compression * base.abs() + NOTHING;
+        let part = (value - base) / unit;
         let long = f64::from(self.long_variance);
-        let variance = long + floor * floor;
-        let squared = deviation * deviation;
-        let most = parameters.deviations_at_most * parameters.deviations_at_most * variance;
-        let learnt = if self.samples < FIRST_SPREAD { squared } else { squared.min(most) };
-        self.long_variance = (long + self.weight(parameters.long_weight) * (learnt - long)) as f32;
-        share((squared / variance).sqrt(), parameters.half_deviations)
+        let variance = long + parameters.least_deviation * parameters.least_deviation;
+        let deviation = variance.sqrt();
+        // The first few may be anything: they are the measure.
+        let held = |most: f64| {
+            if self.samples < FIRST_SPREAD { part } else { part.clamp(-most * deviation, most * deviation) }
+        };
+        let learnt = held(parameters.deviations_at_most);
+        let moved = unit * held(parameters.base_deviations_at_most);
+        self.long_variance = (long + self.weight(parameters.long_weight) * (learnt * learnt - long)) as f32;
+        self.base = (base + self.weight(parameters.base_weight) * moved) as f32;
+        let recent = f64::from(self.recent);
+        let recent = recent + parameters.recent_weight * (part - recent);
+        self.recent = recent as f32;
+        // Both divided by the deviation at once.
+        share(recent.abs(), parameters.half_deviations * deviation)
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "a habit is kept in single precision")]
@@ -161,27 +200,28 @@ impl Habit {
             self.spread = Bounds { low: spread as f32, high: spread as f32 };
             return 0.0;
         }
-        self.spread.take(spread, parameters)
+        self.spread.take(spread, LEAST_LOGARITHMS, parameters)
     }
 
-    /// What is left of an excess beside what was said of late. A rise in steps is said once: each step adds to what the
+    /// The score of what is left of an excess beside what was said of late. A rise in steps is said once: each step adds to what the
     /// next has to be more than.
     #[expect(clippy::cast_possible_truncation, reason = "a habit is kept in single precision")]
     fn unsaid(&mut self, excess: f64, parameters: &HabitParameters) -> f64 {
         let said = f64::from(self.said) * (1.0 - parameters.recovery);
-        // Held so that a single figure cannot silence the habit for longer than its memory.
-        self.said = (said + excess).min(MAGNITUDE_AT_MOST) as f32;
-        if excess > said { excess } else { 0.0 }
+        self.said = (said + excess).min(SAID_AT_MOST) as f32;
+        if excess > said { share(excess, parameters.half_excess) } else { 0.0 }
     }
 }
 
 impl Bounds {
-    /// How far beyond them something is, as a part of their range; then they take it in.
+    /// How far beyond them something is, as a part of their range, which is taken for at least so much; then they take
+    /// it in.
     #[expect(clippy::cast_possible_truncation, reason = "a habit is kept in single precision")]
-    fn take(&mut self, value: f64, parameters: &HabitParameters) -> f64 {
+    fn take(&mut self, value: f64, least: f64, parameters: &HabitParameters) -> f64 {
         let (low, high) = (f64::from(self.low), f64::from(self.high));
-        let range = (high - low).max(NOTHING + ROUNDING * value.abs());
-        let excess = (value - high).max(low - value).max(0.0) / range;
+        let beyond = (value - high).max(low - value);
+        // Hardly ever, and a division is a third of what all of this costs.
+        let excess = if beyond > 0.0 { beyond / (high - low).max(least) } else { 0.0 };
         let drift = 0.5 * parameters.forgetting * (high - low);
         self.low = (low + drift).min(value) as f32;
         self.high = (high - drift).max(value) as f32;
