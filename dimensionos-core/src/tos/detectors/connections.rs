@@ -42,8 +42,8 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A number of packets, in parts of [`FRACTION`], as far as they fall into the last part of the connection that a window holds, as if they had
-    /// come evenly.
+    /// A number of packets, in parts of [`FRACTION`], as far as they fall into the last part of the connection that a
+    /// window holds, as if they had come evenly.
     pub(super) fn within(&self, packets: u64, window: Duration) -> u64 {
         let packets = packets.saturating_mul(FRACTION);
         let (lasting, window) = (millis(self.lasting), millis(window));
