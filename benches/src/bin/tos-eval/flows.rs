@@ -15,7 +15,6 @@ use dimensionos_core::tos::{Finding, Flag, Rule, Severity, ViolationKind};
 pub(crate) struct Flow {
     pub(crate) start: f64,
     pub(crate) from: String,
-    pub(crate) to: String,
     /// What is known at the end, from the account's own side.
     pub(crate) seen: Connection,
     pub(crate) is_local: bool,
@@ -80,7 +79,6 @@ fn flow(columns: &BTreeMap<String, usize>, fields: &[&str]) -> Option<Flow> {
     Some(Flow {
         start: field("ts")?.parse().ok()?,
         from: field("id.orig_h")?.to_owned(),
-        to: field("id.resp_h")?.to_owned(),
         seen: Connection {
             peer: peer(field("id.resp_h")?),
             attempts: u32::from(opens),

@@ -133,10 +133,10 @@ fn read_events(text: &str) -> Vec<Event> {
         let at = flows::millis(seconds);
         if let Some(kind) = name.strip_suffix("-START") {
             events.push(Event { kind: kind.to_owned(), from: at, to: Timestamp::from_millis(i64::MAX) });
-        } else if let Some(kind) = name.strip_suffix("-END") {
-            if let Some(event) = events.iter_mut().rev().find(|event| event.kind == kind) {
-                event.to = at;
-            }
+        } else if let Some(kind) = name.strip_suffix("-END")
+            && let Some(event) = events.iter_mut().rev().find(|event| event.kind == kind)
+        {
+            event.to = at;
         }
     }
     events

@@ -18,6 +18,9 @@ pub const REPEATED_WINDOW: Duration = Duration::from_secs(90);
 /// The most that different peers are counted over.
 pub const SCAN_WINDOW: Duration = Duration::from_secs(60);
 
+/// Parts that a packet is counted in: a long connection has a small part of its packets in a short window.
+pub(super) const FRACTION: u64 = 256;
+
 /// Connections that an account opened to one peer, at the time when what became of them is known.
 ///
 /// One connection is one attempt; a reader that sees counters alone may put several into one. Answers that an account
@@ -39,16 +42,17 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A number of packets as far as they fall into the last part of the connection that a window holds, as if they had
-    /// come evenly.
+    /// A number of packets, in parts of [`FRACTION`], as far as they fall into the last part of the connection that a
+    /// window holds, as if they had come evenly.
     pub(super) fn within(&self, packets: u64, window: Duration) -> u64 {
+        let packets = packets.saturating_mul(FRACTION);
         let (lasting, window) = (millis(self.lasting), millis(window));
         let part = u128::from(packets) * u128::from(window) / u128::from(lasting.max(window).max(1));
         u64::try_from(part).unwrap_or(u64::MAX)
     }
 }
 
-/// The state that connections of one account are counted in: 472 bytes, where the connections are seen.
+/// The state that connections of one account are counted in: 616 bytes, where the connections are seen.
 ///
 /// Peers are held as tags under random salts that are dropped with their window, so that none can be recognised from
 /// one to the next.
@@ -73,7 +77,7 @@ struct Scanned {
 /// What is to be said of peers at which connections failed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Scan {
-    /// How many, up to [`EXACT`].
+    /// How many: exactly up to [`EXACT`], about so many above.
     pub(super) peers: f64,
     /// How many in the minute before.
     pub(super) before: f64,
@@ -96,7 +100,7 @@ impl Connections {
         let minute = elapsed / millis(SCAN_WINDOW);
         if minute != self.scan.minute {
             let follows = minute == self.scan.minute + 1;
-            let before = if follows { self.scan.failed_peers() } else { 0 };
+            let before = if follows { self.scan.few() } else { 0 };
             self.scan = Scanned { minute, before, peers: Distinct::new(chance()), ..Scanned::default() };
         }
     }
@@ -117,10 +121,10 @@ impl Connections {
     pub(super) fn scan(&self, elapsed: u64) -> Scan {
         let Scanned { minute, before, connections, failed, .. } = self.scan;
         Scan {
-            peers: self.scan.failed_peers().into(),
+            peers: self.scan.peers.len().round(),
             before: before.into(),
             failed_share: f64::from(failed) / f64::from(connections.max(1)),
-            window: Duration::from_millis(elapsed.saturating_sub(minute * millis(SCAN_WINDOW))),
+            window: Duration::from_millis((elapsed + 1).saturating_sub(minute * millis(SCAN_WINDOW))),
         }
     }
 }
@@ -128,7 +132,7 @@ impl Connections {
 impl Scanned {
     /// As many as are counted exactly: above, they are many.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to the most there can be")]
-    fn failed_peers(&self) -> u32 {
+    fn few(&self) -> u32 {
         self.peers.len().min(f64::from(EXACT)) as u32
     }
 }
@@ -157,7 +161,7 @@ impl ConnectionCount {
     }
 
     /// What there is to report, and begins anew under another salt. Different peers are counted exactly up to 32, and
-    /// with a standard error of 2.2 % above.
+    /// with a standard error of 1.6 % above.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count from 0 to a few thousand")]
     pub fn take(&mut self, salt: u64) -> Signals {
         let Self { counts, peers } = std::mem::replace(self, Self::new(salt));
@@ -173,8 +177,8 @@ mod tests {
     fn a_connection_counts_for_the_part_that_the_window_holds() {
         let window = Duration::from_secs(2);
         let connection = Connection { lasting: Duration::from_secs(20), ..Connection::default() };
-        assert_eq!(connection.within(1_000, window), 100);
-        assert_eq!(Connection::default().within(1_000, window), 1_000);
+        assert_eq!(connection.within(1_000, window), 100 * FRACTION);
+        assert_eq!(Connection::default().within(1_000, window), 1_000 * FRACTION);
     }
 
     #[test]
@@ -200,6 +204,6 @@ mod tests {
 
     #[test]
     fn the_state_is_as_large_as_it_says() {
-        assert_eq!(size_of::<Connections>(), 472);
+        assert_eq!(size_of::<Connections>(), 616);
     }
 }

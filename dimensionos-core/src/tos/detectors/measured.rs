@@ -57,15 +57,31 @@ pub(super) struct Measured {
     /// From which multiple of the limit on the flag has the rule's full severity, and is a warning below.
     pub(super) harmful: f64,
     pub(super) fall: Duration,
+    /// The most that the figure is taken for, as a part of the limit: above, it is too rough to raise a flag again.
+    pub(super) most: f64,
+    /// Which part of the limit keeps the rule silent: less than all of it where inputs are counted in parts that round.
+    pub(super) silent_at: f64,
 }
 
 impl Measured {
     pub(super) fn new(rule: Rule, signal: &'static str, observed: f64, limit: f64, window: Duration) -> Self {
-        Self { rule, signal, observed, limit, window, standing: 0.0, gate: Gate::Open, harmful: 1.0, fall: FALL }
+        Self {
+            rule,
+            signal,
+            observed,
+            limit,
+            window,
+            standing: 0.0,
+            gate: Gate::Open,
+            harmful: 1.0,
+            fall: FALL,
+            silent_at: 1.0,
+            most: f64::INFINITY,
+        }
     }
 
     pub(super) fn judge(self, at: Timestamp, latch: &mut Latch, sink: &mut impl FnMut(Finding)) -> Option<Turn> {
-        let ratio = self.observed / self.limit;
+        let ratio = (self.observed / self.limit).min(self.most);
         let effective = match (latch.is_up(), self.gate.is_open()) {
             (false, true) => ratio,
             (false, false) => 0.0,
@@ -93,7 +109,7 @@ impl Measured {
             tier: None,
             supporting: [self.gate.figure(), None, None, None],
             exit: Exit { at_most: self.limit * LEAVE_AT, lasting: self.fall },
-            counterfactual: Counterfactual { signal: self.signal, at_most: self.limit },
+            counterfactual: Counterfactual { signal: self.signal, at_most: self.limit * self.silent_at },
         }
     }
 }

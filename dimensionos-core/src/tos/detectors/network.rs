@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::connections::{Connection, Connections, HAMMERING_WINDOW, REPEATED_WINDOW, SCAN_WINDOW};
+use super::connections::{Connection, Connections, FRACTION, HAMMERING_WINDOW, REPEATED_WINDOW, SCAN_WINDOW};
+use super::distinct::EXACT;
 use super::measured::{Gate, Measured};
 use super::peers::Tally;
 use super::windows::{KINDS, Passing, Recent, millis};
@@ -20,6 +21,9 @@ pub const TRAFFIC_WINDOW: Duration = Duration::from_secs(2);
 /// How long attempts at one peer over [`REPEATED_WINDOW`] have to be few: what calls home in vain gets through now and
 /// then, and goes on when it is cut off.
 const REPEATED_FALL: Duration = Duration::from_secs(15);
+
+/// What part of the limit of packets keeps that rule silent, however the parts of packets round.
+const PACKETS_SILENT_AT: f64 = 0.95;
 
 /// Limits of the rules about the network. Each is the most that is allowed.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -71,7 +75,7 @@ const FAILED: usize = 1;
 const SENT: usize = 2;
 const RECEIVED: usize = 3;
 
-/// The rules about the network for one account: 168 bytes.
+/// The rules about the network for one account: 176 bytes.
 ///
 /// Feed it either the account's connections one by one, where they are seen, or what an agent counted of them. Time has
 /// to be told about once a second while a flag is up ([`pass`](Self::pass)): silence lowers a flag.
@@ -168,10 +172,12 @@ impl Network {
         }
         // Packets of which nobody says how many were answered are no evidence.
         if let (Some(sent), Some(received)) = (count(Signal::PacketsSent), count(Signal::PacketsReceived)) {
-            (traffic[SENT], traffic[RECEIVED]) = (sent, received);
+            let parts = |packets: u64| packets.saturating_mul(FRACTION);
+            (traffic[SENT], traffic[RECEIVED]) = (parts(sent), parts(received));
         }
         // A report of a longer stretch stands for itself.
         if interval > TRAFFIC_WINDOW {
+            self.traffic.clear(elapsed);
             return self.judge_flood(interval, interval, traffic, parameters, sink);
         }
         traffic.into_iter().enumerate().for_each(|(kind, count)| self.traffic.add(kind, count));
@@ -209,7 +215,7 @@ impl Network {
         let measured = attempts(Rule::Hammering, fast, parameters.hammering, most, window);
         if matches!(measured.judge(at, &mut self.hammering, sink), Some(Turn::Lowered)) {
             // What led to that flag is not held against the account once more.
-            connections.slow.clear();
+            connections.slow.clear(elapsed);
         }
         let slow = if self.hammering.is_up() { Tally::default() } else { slow };
         let most = connections.slow.most(needed * LEAVE_AT);
@@ -219,6 +225,7 @@ impl Network {
         let scan = connections.scan(elapsed);
         Measured {
             standing: scan.before / f64::from(parameters.scanned),
+            most: f64::from(EXACT) / f64::from(parameters.scanned),
             gate: Gate::Least { signal: "failed_share", observed: scan.failed_share, limit: needed },
             harmful: parameters.harmful,
             ..Measured::new(Rule::Scan, "failed_peers", scan.peers, parameters.scanned.into(), scan.window)
@@ -231,7 +238,7 @@ impl Network {
         self.judge_flood(self.traffic.span(elapsed, TRAFFIC_WINDOW), TRAFFIC_WINDOW, traffic, parameters, sink);
     }
 
-    /// `window` is what was counted over, and `allowed` what the limit is for.
+    /// `window` is what was counted over, and `allowed` what the limit is for. Packets are in parts of [`FRACTION`].
     #[expect(clippy::cast_precision_loss, reason = "counts of a few seconds")]
     fn judge_flood(
         &mut self,
@@ -242,6 +249,7 @@ impl Network {
         sink: &mut impl FnMut(Finding),
     ) {
         let at = self.passing.now();
+        let [sent, received] = [sent, received].map(|parts| parts as f64 / FRACTION as f64);
         let (signal, limit) = (Signal::FailedConnections.name(), parameters.failed_connections * allowed.as_secs_f64());
         Measured {
             gate: Gate::Least {
@@ -256,11 +264,12 @@ impl Network {
         Measured {
             gate: Gate::Most {
                 signal: "answered_share",
-                observed: received as f64 / sent.max(1) as f64,
+                observed: received / sent.max(1.0),
                 limit: parameters.answered_share,
             },
             harmful: parameters.harmful_packets,
-            ..Measured::new(Rule::DdosPackets, signal, sent as f64, limit, window)
+            silent_at: PACKETS_SILENT_AT,
+            ..Measured::new(Rule::DdosPackets, signal, sent, limit, window)
         }
         .judge(at, &mut self.packets, sink);
     }
@@ -305,3 +314,6 @@ struct Sums {
     failed: u64,
     peers: u64,
 }
+
+#[cfg(test)]
+mod tests;

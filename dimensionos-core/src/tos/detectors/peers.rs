@@ -80,6 +80,8 @@ impl Generation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Peers {
     half: u64,
+    /// Nothing from before is counted.
+    cleared: u64,
     current: Generation,
     previous: Generation,
 }
@@ -110,15 +112,16 @@ impl Peers {
         self.current.most(failed_share) + self.previous.most(failed_share)
     }
 
-    /// Forgets every attempt.
-    pub(super) fn clear(&mut self) {
+    /// Forgets every attempt until now.
+    pub(super) fn clear(&mut self, elapsed: u64) {
+        self.cleared = elapsed + 1;
         (self.current.slots, self.previous.slots) = Default::default();
     }
 
-    /// The span that is counted, up to now.
+    /// The span that is counted: what came later than that long ago, and no later than now.
     pub(super) fn span(&self, elapsed: u64, window: Duration) -> Duration {
-        let from = self.half.saturating_sub(1) * half_millis(window);
-        Duration::from_millis(elapsed.saturating_sub(from))
+        let from = (self.half.saturating_sub(1) * half_millis(window)).max(self.cleared);
+        Duration::from_millis((elapsed + 1).saturating_sub(from))
     }
 }
 
@@ -151,7 +154,7 @@ mod tests {
                 let span = peers.span(elapsed, window);
                 prop_assert!(span <= window && span >= window / 2);
                 let from = elapsed - millis(span);
-                let of = all.iter().filter(|(at, other, ..)| *at >= from && *other == peer);
+                let of = all.iter().filter(|(at, other, ..)| *at > from && *other == peer);
                 let expected = of.fold(Tally::default(), |sum, (_, _, attempts, failed)| Tally {
                     attempts: sum.attempts + attempts,
                     failed: sum.failed + failed,
@@ -167,7 +170,7 @@ mod tests {
         let mut peers = Peers::default();
         peers.roll(1_000_000, Duration::from_secs(10), &mut || 7);
         for round in 0..50 {
-            (0..20).for_each(|other| drop(peers.add(1_000 + round * 20 + other, 1, 0)));
+            (0..20).for_each(|other| assert_eq!(peers.add(1_000 + round * 20 + other, 1, 0).failed, 0));
             assert_eq!(u64::from(peers.add(1, 1, 1).attempts), round + 1);
         }
     }

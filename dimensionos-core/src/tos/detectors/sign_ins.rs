@@ -76,7 +76,7 @@ pub enum Subject {
 const ALL: usize = 0;
 const FAILED: usize = 1;
 
-/// The rules about who signs in to one service. Its memory is what it is made with, 296 bytes a source, however many
+/// The rules about who signs in to one service. Its memory is what it is made with, 248 bytes a source, however many
 /// sources there are: the least suspicious make room.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SignIns {
@@ -249,3 +249,6 @@ impl AccountSignIns {
         );
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -43,7 +43,7 @@ impl Halves {
     }
 
     pub(super) fn span(&self, elapsed: u64, window: Duration) -> Duration {
-        Duration::from_millis(elapsed.saturating_sub(self.half.saturating_sub(1) * half_millis(window)))
+        Duration::from_millis((elapsed + 1).saturating_sub(self.half.saturating_sub(1) * half_millis(window)))
     }
 }
 
@@ -119,8 +119,9 @@ impl Source {
 }
 
 /// The sources seen last, or most suspiciously. A source has eight places that it may take; where all are taken, it
-/// takes that of the least suspicious: one without a flag, with the fewest failures, seen longest ago. Whoever wants to
-/// push out a source has to fail more often than it from eight others whose places are the same, and is flagged itself.
+/// takes that of the least suspicious: one without a flag, with the fewest failures, seen longest ago. Sources that failed
+/// once push each other out where there are more than there is room for, and are found by what the whole service sees;
+/// one that failed more often has to be outdone by eight others whose places are the same.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Sources {
     places: Box<[Source]>,

@@ -58,6 +58,8 @@ pub(super) const KINDS: usize = 4;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Recent {
     newest: u64,
+    /// Nothing from before is counted.
+    cleared: u64,
     counts: [[u32; KINDS]; PARTS],
 }
 
@@ -78,15 +80,21 @@ impl Recent {
         *held = held.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
     }
 
+    /// Forgets everything until now.
+    pub(super) fn clear(&mut self, elapsed: u64) {
+        self.counts = Default::default();
+        self.cleared = elapsed + 1;
+    }
+
     /// How many there are of a kind.
     pub(super) fn sum(&self, kind: usize) -> u64 {
         self.counts.iter().map(|part| u64::from(part[kind])).sum()
     }
 
-    /// The span that is counted, up to now.
+    /// The span that is counted: what came later than that long ago, and no later than now.
     pub(super) fn span(&self, elapsed: u64, window: Duration) -> Duration {
-        let oldest = self.newest.saturating_sub(PARTS as u64 - 1) * part_millis(window);
-        Duration::from_millis(elapsed.saturating_sub(oldest))
+        let oldest = (self.newest.saturating_sub(PARTS as u64 - 1) * part_millis(window)).max(self.cleared);
+        Duration::from_millis((elapsed + 1).saturating_sub(oldest))
     }
 }
 
@@ -137,7 +145,7 @@ mod tests {
                 let span = recent.span(elapsed, window);
                 prop_assert!(span <= window && span >= window * 3 / 4);
                 let from = elapsed - millis(span);
-                let expected: u64 = all.iter().filter(|(at, _)| *at >= from).map(|(_, count)| count).sum();
+                let expected: u64 = all.iter().filter(|(at, _)| *at > from).map(|(_, count)| count).sum();
                 prop_assert_eq!(recent.sum(0), expected);
             }
         }
