@@ -3,12 +3,13 @@
 use async_trait::async_trait;
 use dimensionos_core::allocation::{Allocation, Hold, KeyedDecision, LimitOverride, TierName};
 use dimensionos_core::auth::{AccessKey, KeyId, PasswordHash, RefreshRecord, Session};
-use dimensionos_core::id::{AccessKeyId, HoldId, ReplicaId, SessionId};
+use dimensionos_core::id::{AccessKeyId, HoldId, ReplicaId, SessionId, ViolationId};
 use dimensionos_core::monitoring::{Bucket, Counter, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow};
 use dimensionos_core::secret::SecretDigest;
 use dimensionos_core::store::{
-    Access, AccessKeys, Accounts, Jobs, Quotas, Sessions, Store, StoreError, Tiers, Tx, Usage,
+    Access, AccessKeys, Accounts, Jobs, Policies, Quotas, Sessions, Store, StoreError, Tiers, Tx, Usage, Violations,
 };
+use dimensionos_core::tos::{PolicyRecord, Violation, ViolationCount, ViolationFilter, ViolationPlace};
 use dimensionos_core::users::{Account, AnonymousId, TermsAcceptance};
 use dimensionos_core::{AccountId, Clock, MemoryStore, SystemClock, Timestamp};
 
@@ -63,6 +64,7 @@ impl EveryoneTx {
             operator_status: None,
             terms: "1".parse().ok().map(|version| TermsAcceptance { version, accepted_at: self.since }),
             subject_seed: None,
+            restrictions: Vec::new(),
         }
     }
 }
@@ -175,6 +177,24 @@ hand_on! {
     fn overrides(account: AccountId) -> Vec<LimitOverride>;
     fn set_override(account: AccountId, own: &LimitOverride) -> ();
     fn purge_quotas(before: Timestamp) -> u64;
+}
+
+hand_on! {
+    impl Violations {}
+    fn insert_violation(violation: &Violation) -> ();
+    fn update_violation(violation: &Violation) -> ();
+    fn violation(id: ViolationId) -> Option<Violation>;
+    fn violations(filter: &ViolationFilter, after: Option<ViolationPlace>, limit: u64) -> Vec<Violation>;
+    fn violation_counts(from: Timestamp, to: Timestamp) -> Vec<ViolationCount>;
+    fn purge_violations(ended_before: Timestamp) -> u64;
+    fn save_detectors(states: &[(AccountId, Vec<u8>)]) -> ();
+    fn detectors(account: AccountId) -> Option<Vec<u8>>;
+}
+
+hand_on! {
+    impl Policies {}
+    fn insert_policy(policy: &PolicyRecord) -> ();
+    fn policies() -> Vec<PolicyRecord>;
 }
 
 hand_on! {
