@@ -170,7 +170,9 @@ fn judge_failures(
     .max_by(|one, other| (one.observed / one.limit).total_cmp(&(other.observed / other.limit)));
     let harmful = harmful(source, parameters);
     if let Some(measured) = worst {
-        Measured { harmful, ..measured }.judge(at, &mut source.failures_latch, sink);
+        // What is left in the window may all have come within one minute, and is not to be too many for that either.
+        let silent_at = (f64::from(parameters.failures_minute) / measured.limit).min(1.0);
+        Measured { harmful, silent_at, ..measured }.judge(at, &mut source.failures_latch, sink);
     }
 }
 
