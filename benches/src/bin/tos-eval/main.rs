@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{env, fs};
 
+use serde_json::Value;
+
 use crate::report::Report;
 
 mod adaptive;
@@ -46,8 +48,6 @@ const ADAPTERS: &[(&str, Adapter)] = &[
     ("bitbrains", overlay::evaluate),
     ("collegemsg", collegemsg::evaluate),
     ("ransap", ransap::evaluate),
-    // Needs no set.
-    (".", evasions::evaluate),
 ];
 
 const USAGE: &str = "usage: tos-eval --data DIR --out FILE";
@@ -84,10 +84,22 @@ fn arguments(mut given: impl Iterator<Item = String>) -> Result<Arguments, Box<d
 /// from being written down, but the run has failed.
 fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let (mut whole, failed) = sets(&arguments.data)?;
+    let mut evaded = Report::new();
+    evasions::evaluate(&arguments.data, &mut evaded)?;
+    report::merge(&mut whole, evaded)?;
+    restrictions(&mut whole)?;
     cost::evaluate(&mut whole)?;
     print!("{}", report::summary(&whole));
     fs::write(&arguments.out, serde_json::to_vec_pretty(&whole)?)?;
     if failed.is_empty() { Ok(()) } else { Err(format!("could not evaluate {}", failed.join(", ")).into()) }
+}
+
+/// Adds up how often an account was restricted that did nothing wrong, over the sets that are there.
+fn restrictions(whole: &mut Report) -> Result<(), Box<dyn Error>> {
+    let Some(Value::Object(benign)) = whole.get("benign") else { return Ok(()) };
+    let sums = benign.iter().filter(|(name, _)| name.ends_with("_restrict")).filter_map(|(_, count)| count.as_u64());
+    let sum: u64 = sums.sum();
+    report::put(whole, "benign.restrict", sum)
 }
 
 /// What came of the sets that are there, and which of them could not be evaluated.

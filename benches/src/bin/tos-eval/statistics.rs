@@ -38,6 +38,14 @@ pub(crate) fn frequency(events: u64, stretch: f64) -> Value {
     json!({"count": events, "of": stretch, "rate": rate, "low95": low / stretch, "high95": high / stretch})
 }
 
+/// The median; nothing of nothing. Of an even number, the mean of the two in the middle.
+pub(crate) fn median(mut figures: Vec<f64>) -> Option<f64> {
+    figures.sort_by(f64::total_cmp);
+    let middle = figures.len() / 2;
+    let upper = *figures.get(middle)?;
+    Some(if figures.len() % 2 == 1 { upper } else { f64::midpoint(figures[middle - 1], upper) })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,5 +83,12 @@ mod tests {
                 assert!(0.0 <= low && low <= share && share <= high && high <= 1.0, "{value}");
             }
         }
+    }
+
+    #[test]
+    fn the_median_is_in_the_middle() {
+        assert_eq!(median(Vec::new()), None);
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), Some(2.5));
     }
 }
