@@ -36,6 +36,10 @@ const EVICT_INTERVAL: Duration = Duration::from_secs(300);
 
 /// How long what was found waits where the storage does not take it.
 const FINDING_RETRY: Duration = Duration::from_secs(1);
+/// How often: ten minutes, as long as a storage may be away for a restart.
+const FINDING_ATTEMPTS: u32 = 600;
+/// How long a platform that is closed waits for what was found to be followed.
+const FOLLOWED_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long nobody has to use an account before it leaves memory: by then its windows are empty.
 const IDLE_TIME: Duration = Duration::from_secs(2 * 3_600);
@@ -67,6 +71,8 @@ pub(crate) struct Inner {
     pub(crate) passwords: Passwords,
     pub(crate) throttle: Throttle,
     pub(crate) directory: Arc<Directory>,
+    /// Whose turn it is to change what is held against an account.
+    pub(crate) enforcing: tokio::sync::Mutex<()>,
     /// Exports under way: each holds some megabytes.
     pub(crate) exports: Semaphore,
     pub(crate) key_holders: DashMap<SecretDigest, AccessKeyId>,
@@ -248,7 +254,16 @@ impl Platform {
     /// # Errors
     /// Where the storage fails; then what was recorded is in memory alone, and may be closed again.
     pub async fn close(&self) -> Result<(), Error> {
-        self.inner.ledger.close().await
+        self.inner.ledger.close().await?;
+        let quiet = async {
+            while !self.inner.metering.sentinel.is_quiet() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        if tokio::time::timeout(FOLLOWED_WITHIN, quiet).await.is_err() {
+            tracing::error!("some of what was found was not followed before the end");
+        }
+        Ok(())
     }
 
     /// Whether the storage answers.
@@ -419,6 +434,7 @@ impl PlatformBuilder {
             passwords,
             throttle,
             directory,
+            enforcing: tokio::sync::Mutex::new(()),
             exports: Semaphore::new(EXPORTS),
             key_holders: DashMap::new(),
             metering,
@@ -440,16 +456,23 @@ fn secrets(keys: Keys, issuer: &Issuer, audience: &Audience) -> Result<Secrets, 
 /// Does what follows from what the detectors find, in the order in which they find it.
 async fn follow_findings(platform: Weak<Inner>, mut findings: mpsc::Receiver<(AccountId, Finding)>) {
     while let Some((account, finding)) = findings.recv().await {
-        loop {
+        for attempt in 1..=FINDING_ATTEMPTS {
             let Some(inner) = platform.upgrade() else { return };
             match Tos(&inner).take(account, finding).await {
                 // Erased meanwhile.
                 Ok(()) | Err(Error::NotFound { .. }) => break,
+                Err(error) if attempt == FINDING_ATTEMPTS => {
+                    // One that can not be followed does not keep those of all other accounts waiting for ever.
+                    tracing::error!(error = &error as &dyn std::error::Error, "a finding could not be followed");
+                }
                 // The storage is away, and what was found is not lost for it.
                 Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "a finding waits"),
             }
             drop(inner);
             tokio::time::sleep(FINDING_RETRY).await;
+        }
+        if let Some(inner) = platform.upgrade() {
+            inner.metering.sentinel.followed();
         }
     }
 }

@@ -52,7 +52,7 @@ const ROLLED_UP: &str = "by the minute 48 hours, by the hour 90 days, by the day
 
 type Row = (&'static str, &'static str, DataClass, &'static str, &'static str);
 
-const ROWS: [Row; 110] = {
+const ROWS: [Row; 111] = {
     use DataClass::{Flag, Metric, Pseudonym, SecretDigest, Status, Technical};
     [
         ("accounts", "id", Pseudonym, "names the account; random", WITH_THE_ACCOUNT),
@@ -171,6 +171,7 @@ const ROWS: [Row; 110] = {
         ("violations", "appeal_decided_by", Technical, "by which operator", A_YEAR),
         ("violations", "verdict", Status, "how it was decided", A_YEAR),
         ("violations", "complaint", Status, "digests and dates of a complaint of copyright; no paper, no name", A_YEAR),
+        ("violations", "handled_by", Technical, "which operators had a part in it, so that another decides", A_YEAR),
         ("detector_states", "account_id", Pseudonym, "whose detectors", WITH_THE_ACCOUNT),
         ("detector_states", "state", Metric, "faded sums of counts, to go on after a restart", WITH_THE_ACCOUNT),
         ("enforcement_policies", "version", Technical, "names the policy", WITH_THE_SERVICE),

@@ -80,7 +80,7 @@ const OPERATIONS: [(&str, &str, Outcome); 42] = [
     ("violations", "{ violations { nodes { id } } }", NEVER),
     ("enforcementPolicies", "{ enforcementPolicies { version } }", NEVER),
     ("replayDecisions", "{ replayDecisions(from: \"2026-01-01T00:00:00Z\") { checked } }", NEVER),
-    ("transparencyReport", "{ transparencyReport(from: \"2026-01-01T00:00:00Z\") { group } }", ALWAYS),
+    ("transparencyReport", "{ transparencyReport(month: \"2026-01-01T00:00:00Z\") { group } }", ALWAYS),
     ("appeal", "mutation { appeal(violation: \"vio_\", ground: NOT_ME) { id } }", CONTESTING),
     (
         "fileCounterNotice",

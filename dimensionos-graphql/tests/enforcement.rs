@@ -283,7 +283,10 @@ async fn a_policy_is_tried_in_shadow_before_it_decides() {
     scene.operator.data(apply, with(&policy, "IN_FORCE")).await;
     let modes: Vec<Value> = policies().await.as_array().unwrap().iter().map(|one| one["mode"].clone()).collect();
     assert_eq!(modes, ["IN_FORCE", "SHADOW", "IN_FORCE"]);
-    // Numbers of days that are over, and none of so few.
-    let report = "{ transparencyReport(from: \"2020-01-01T00:00:00Z\") { group name count } }";
-    assert_eq!(scene.server.client().data(report, Value::Null).await["transparencyReport"], json!([]));
+    let report = "query($month: DateTime!) { transparencyReport(month: $month) { group name count } }";
+    let client = scene.server.client();
+    let over = json!({ "month": "2020-01-31T23:00:00Z" });
+    assert_eq!(client.data(report, over).await["transparencyReport"], json!([]));
+    let refusal = client.refusal(report, json!({ "month": "2999-01-01T00:00:00Z" })).await;
+    assert_eq!((&refusal["code"], &refusal["field"]), (&json!("INVALID_INPUT"), &json!("month")));
 }

@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 use dimensionos_core::id::{AccessKeyId, ViolationId};
-use dimensionos_core::store::{StoreError, Violations};
+use dimensionos_core::store::{Accounts, StoreError, Violations};
 use dimensionos_core::tos::{
     Appeal, AppealVerdict, Author, Complaint, Grounds, Imposed, Shadow, StatementOfReasons, Violation, ViolationCount,
     ViolationFilter, ViolationPlace,
@@ -12,8 +12,8 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+use crate::entity::detector_state;
 use crate::entity::violation::{Column, Entity, Model};
-use crate::entity::{account, detector_state};
 use crate::error::{store_error, unreadable};
 use crate::transaction::{SqlTx, unsigned};
 
@@ -71,6 +71,7 @@ impl From<&Violation> for Model {
             appeal_decided_by: appeal_decided.map(|(_, by)| Uuid::from_u128(by.bits())),
             verdict: violation.verdict.map(|verdict| verdict_name(verdict).to_owned()),
             complaint: violation.complaint.as_ref().map(Complaint::to_text),
+            handled_by: handlers(&violation.handled_by),
         }
     }
 }
@@ -113,8 +114,20 @@ impl TryFrom<Model> for Violation {
             appeal: appeal(&row)?,
             verdict: verdict(row.verdict.as_deref())?,
             complaint: complaint.transpose()?,
+            handled_by: handled_by(row.handled_by.as_deref())?,
         })
     }
+}
+
+/// Ids as a text, with a space between two.
+fn handlers(operators: &[AccessKeyId]) -> Option<String> {
+    let ids: Vec<String> = operators.iter().map(AccessKeyId::to_string).collect();
+    (!ids.is_empty()).then(|| ids.join(" "))
+}
+
+fn handled_by(text: Option<&str>) -> Result<Vec<AccessKeyId>, StoreError> {
+    let ids = text.into_iter().flat_map(str::split_ascii_whitespace);
+    ids.map(|id| id.parse().map_err(|_| unreadable("operator"))).collect()
 }
 
 fn appeal(row: &Model) -> Result<Option<Appeal>, StoreError> {
@@ -224,20 +237,14 @@ impl Violations for SqlTx {
         use detector_state::{Column, Entity, Model};
         for states in states.chunks(ROWS_PER_STATEMENT) {
             // Of accounts that are gone nothing is kept, and those that are there stay until the end of this.
-            let ids = states.iter().map(|(account, _)| Uuid::from_u128(account.bits()));
-            let there = self.held(account::Entity::find().filter(account::Column::Id.is_in(ids)));
-            let there: Vec<Uuid> = there
-                .order_by_asc(account::Column::Id)
-                .all(&self.sql)
-                .await
-                .map_err(store_error)?
-                .into_iter()
-                .map(|row| row.id)
-                .collect();
-            let rows = states.iter().map(|(account, state)| (Uuid::from_u128(account.bits()), state));
+            let ids: Vec<AccountId> = states.iter().map(|(account, _)| *account).collect();
+            let gone = self.missing_accounts(&ids).await?;
+            let rows = states.iter().filter(|(account, _)| !gone.contains(account));
             let rows: Vec<_> = rows
-                .filter(|(account, _)| there.binary_search(account).is_ok())
-                .map(|(account_id, state)| Model { account_id, state: state.clone() }.into_active_model())
+                .map(|(account, state)| {
+                    let account_id = Uuid::from_u128(account.bits());
+                    Model { account_id, state: state.clone() }.into_active_model()
+                })
                 .collect();
             if rows.is_empty() {
                 continue;

@@ -63,6 +63,7 @@ fn violations() -> TableCreateStatement {
         .col(uuid_null("appeal_decided_by"))
         .col(string_len_null("verdict", 10))
         .col(text_null("complaint"))
+        .col(text_null("handled_by"))
         .foreign_key(&mut of_account("violations"))
         .to_owned()
 }

@@ -87,6 +87,10 @@ impl Monitoring<'_> {
         if report.samples.len() > MAX_REPORT_SAMPLES {
             return Err(Error::invalid("samples", format!("more than {MAX_REPORT_SAMPLES}")));
         }
+        let places = report.signals.iter().map(|(place, _)| *place);
+        if !places.clone().is_sorted() || places.max().is_some_and(|last| last >= report.samples.len()) {
+            return Err(Error::invalid("signals", "not in the order of the samples"));
+        }
         let now = inner.clock.now();
         let (oldest, newest) = (now.before(MAX_SAMPLE_AGE), now.after(MAX_SAMPLE_LEAD));
         for (_, sample) in &report.samples {

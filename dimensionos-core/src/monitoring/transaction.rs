@@ -95,7 +95,7 @@ impl Written {
                 samples.iter().for_each(|(_, sample)| show(cell, sample));
             }
         }
-        self.reports.iter().for_each(|report| metering.watch_report(report));
+        self.reports.iter().for_each(|report| metering.watch_report(report, self.now));
         self.pending.iter().for_each(|(account, pending)| metering.watch_pending(*account, pending, self.now));
     }
 

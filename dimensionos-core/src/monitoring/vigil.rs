@@ -14,7 +14,7 @@ const PASSED_AT_ONCE: usize = 4_096;
 
 impl Metering {
     /// Shows detectors what a report counted.
-    pub(super) fn watch_report(&self, report: &Report) {
+    pub(super) fn watch_report(&self, report: &Report, now: Timestamp) {
         let mut signals = report.signals.iter().peekable();
         let mut place = 0;
         for (account, samples) in report.by_account() {
@@ -26,7 +26,7 @@ impl Metering {
                 }
                 place += 1;
                 if let Some(granted) = &granted {
-                    self.sentinel.observe(account, granted, sample, &counted);
+                    self.sentinel.observe(account, granted, sample, &counted, now);
                 }
             }
         }
@@ -51,7 +51,7 @@ impl Metering {
                 }
             }
         }
-        self.sentinel.observe(account, &granted, &sample, &Signals::new());
+        self.sentinel.observe(account, &granted, &sample, &Signals::new(), now);
     }
 
     /// Tells the detectors of accounts with flags up what time it is: silence lowers them.

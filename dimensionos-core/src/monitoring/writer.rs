@@ -16,7 +16,6 @@ use crate::monitoring::sweep::{Sweep, Work};
 use crate::monitoring::transaction::{Group, Prepared, Written, each, is_counted};
 use crate::store::{Access, Store, Tx};
 use crate::time::{Clock, Timestamp};
-use crate::tos::sentinel::SAVE_INTERVAL;
 use crate::users::Directory;
 
 /// How long what a process records itself may stay in memory alone: with the time of a commit, less than a second.
@@ -86,10 +85,10 @@ impl Writer {
                 sweep.ask(std::mem::take(&mut work.flushes));
             }
             self.turn(work, &mut sweep).await;
-            if latest.since(self.saved_at) >= SAVE_INTERVAL || latest < self.saved_at {
+            if latest.since(self.saved_at) >= FLUSH_INTERVAL || latest < self.saved_at {
                 self.saved_at = latest;
-                // The next turn of it finds them again.
-                let _ = self.save_detectors(FLUSH_ACCOUNTS).await;
+                // Another turn finds them again.
+                let _ = self.save_detectors(FLUSH_ACCOUNTS, latest).await;
             }
             if !closings.is_empty() {
                 let closed = self.flush_all().await;
@@ -108,8 +107,8 @@ impl Writer {
 
     /// Keeps the state of detectors, from time to time. It is no part of what was acknowledged: what a crash takes of sums
     /// that fade is little, and a storage that fails is told of by those who wait for it.
-    async fn save_detectors(&mut self, most: usize) -> Result<(), Error> {
-        let states = self.metering.sentinel.take_unsaved(most);
+    async fn save_detectors(&mut self, most: usize, now: Timestamp) -> Result<(), Error> {
+        let states = self.metering.sentinel.take_unsaved(most, now);
         if states.is_empty() {
             return Ok(());
         }
@@ -172,7 +171,7 @@ impl Writer {
             self.write(Group { pending, ..Group::default() }).await?;
             from = next;
         }
-        self.save_detectors(usize::MAX).await
+        self.save_detectors(usize::MAX, Timestamp::LAST).await
     }
 
     /// What is done twice a second.

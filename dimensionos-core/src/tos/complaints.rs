@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::Error;
-use crate::context::Context;
-use crate::id::{AccountId, ViolationId};
+use crate::context::{Caller, Context};
+use crate::id::{AccessKeyId, AccountId, ViolationId};
 use crate::policy::{Action, Target, allows};
 use crate::store::{Access, Tx};
 use crate::time::Timestamp;
@@ -12,7 +12,7 @@ use crate::tos::complaint::{COMPLAINANT_MEMORY, Complaint, ComplaintState, Notic
 use crate::tos::flag::{Counterfactual, Exit, Figure, Flag, MAX_SUPPORTING};
 use crate::tos::records::ViolationFilter;
 use crate::tos::rule::{Rule, Severity, ViolationKind};
-use crate::tos::service::judge;
+use crate::tos::service::{judge, of_kind};
 use crate::tos::{Tos, Violation};
 
 /// How long a notice counts when the next one comes: who has had three in half a year is a repeat infringer.
@@ -44,6 +44,7 @@ impl Tos<'_> {
         let Self(inner) = self;
         allows(&context.caller, Action::Enforce, Target::Service)?;
         inner.admit(&context.caller, Action::Enforce, new.account).await?;
+        let operator = acting(context);
         let now = inner.clock.now();
         let secrets = inner.secrets();
         let pepper = secrets.keys.first_pepper();
@@ -55,12 +56,6 @@ impl Tos<'_> {
             ..ViolationFilter::default()
         };
         let earlier = inner.store.begin(Access::Read).await?.violations(&filter, None, MAX_JUDGED).await?;
-        let is_repeat = |violation: &Violation| {
-            violation.account == new.account && violation.complaint.as_ref().is_some_and(|one| one.notice == new.notice)
-        };
-        if earlier.iter().any(is_repeat) {
-            return Err(Error::Conflict { reason: "that notice was filed before" });
-        }
         let theirs = earlier.iter().filter_map(|violation| violation.complaint.as_ref());
         let is_held =
             complainant.is_some() && is_abusive(theirs.filter(|complaint| complaint.complainant == complainant), now);
@@ -77,9 +72,9 @@ impl Tos<'_> {
             court_at: None,
             withdrawn_at: None,
         };
-        let counted = earlier.iter().filter(|one| one.account == new.account && one.counts(now)).count();
-        let flag = notice_flag(counted, is_in_force(&complaint, now), now);
-        self.decide(new.account, flag, Some(complaint)).await
+        let own = earlier.iter().filter(|one| one.account == new.account);
+        let flag = notice_flag(counted(own, now), is_in_force(&complaint, now), now);
+        self.decide(new.account, flag, Some(complaint), operator).await
     }
 
     /// What the notice lacked has come: it counts from now on.
@@ -121,7 +116,7 @@ impl Tos<'_> {
         notice: PaperDigest,
     ) -> Result<Violation, Error> {
         let account = self.admit(context, Action::Appeal, id).await?;
-        self.amend(account, id, "there is nothing to counter", move |complaint, now| {
+        self.amend(account, None, id, "there is nothing to counter", move |complaint, now| {
             let is_open = complaint.state(now) == ComplaintState::Noticed;
             complaint.counter = Some((notice, now));
             is_open
@@ -136,7 +131,7 @@ impl Tos<'_> {
     /// running.
     pub async fn report_court(&self, context: &Context, id: ViolationId) -> Result<Violation, Error> {
         let account = self.admit(context, Action::Enforce, id).await?;
-        self.amend(account, id, "no counter-notice is running", |complaint, now| {
+        self.amend(account, acting(context), id, "no counter-notice is running", |complaint, now| {
             let is_running = complaint.state(now) == ComplaintState::Countered;
             complaint.court_at = Some(now);
             is_running
@@ -150,7 +145,7 @@ impl Tos<'_> {
     /// `Forbidden` for any caller but an operator and the program; `NotFound`; `Conflict` where it came to nothing before.
     pub async fn withdraw_complaint(&self, context: &Context, id: ViolationId) -> Result<Violation, Error> {
         let account = self.admit(context, Action::Enforce, id).await?;
-        self.amend(account, id, "it has come to nothing before", |complaint, now| {
+        self.amend(account, acting(context), id, "it has come to nothing before", |complaint, now| {
             let is_open = !complaint.was_unfounded(now);
             complaint.withdrawn_at = Some(now);
             is_open
@@ -162,13 +157,15 @@ impl Tos<'_> {
     async fn amend(
         &self,
         account: AccountId,
+        operator: Option<AccessKeyId>,
         id: ViolationId,
         reason: &'static str,
         act: impl FnOnce(&mut Complaint, Timestamp) -> bool + Send + 'static,
     ) -> Result<Violation, Error> {
         self.change(account, move |tx, now| {
             Box::pin(async move {
-                let violation = amended(tx, id, reason, now, act).await?;
+                let mut violation = amended(tx, id, reason, now, act).await?;
+                violation.handle(operator);
                 tx.update_violation(&violation).await?;
                 Ok(violation)
             })
@@ -184,27 +181,37 @@ impl Tos<'_> {
         act: impl FnOnce(&mut Complaint, Timestamp) -> bool + Send + 'static,
     ) -> Result<Violation, Error> {
         let account = self.admit(context, Action::Enforce, id).await?;
+        let operator = acting(context);
         self.change(account, move |tx, now| {
             Box::pin(async move {
                 let mut violation = amended(tx, id, "it does not wait for that", now, act).await?;
                 if violation.complaint.as_ref().is_some_and(|complaint| is_in_force(complaint, now)) {
-                    let own = ViolationFilter {
-                        account: Some(account),
-                        kind: Some(ViolationKind::Copyright),
-                        ..ViolationFilter::default()
-                    };
-                    let earlier = tx.violations(&own, None, MAX_JUDGED).await?;
-                    let counted = earlier.iter().filter(|one| one.id != id && one.counts(now)).count();
-                    let judged = judge(tx, account, notice_flag(counted, true, now), now).await?;
-                    (violation.grounds, violation.policy, violation.imposed, violation.shadow) = judged;
-                    violation.decided = violation.imposed.sanction();
+                    let mut earlier = of_kind(tx, account, ViolationKind::Copyright).await?;
+                    earlier.retain(|one| one.id != id);
+                    let flag = notice_flag(counted(&earlier, now), true, now);
+                    violation.judged(judge(tx, &earlier, flag, now).await?);
                 }
+                violation.handle(operator);
                 tx.update_violation(&violation).await?;
                 Ok(violation)
             })
         })
         .await
     }
+}
+
+/// The operator who acts, where one does.
+const fn acting(context: &Context) -> Option<AccessKeyId> {
+    match context.caller {
+        Caller::Operator(operator) => Some(operator),
+        _ => None,
+    }
+}
+
+/// Notices that count at an instant.
+fn counted<'a>(earlier: impl IntoIterator<Item = &'a Violation>, now: Timestamp) -> usize {
+    let in_window = |one: &&Violation| one.counts(now) && now.since(one.detected_at) <= NOTICE_WINDOW;
+    earlier.into_iter().filter(in_window).count()
 }
 
 async fn amended(

@@ -22,6 +22,9 @@ pub const MAX_HOURS: u32 = 365 * 24;
 pub const MAX_AUTOMATED_SUSPENSION_HOURS: u32 = 24;
 /// What one earlier violation counts for on its first day.
 pub const STRIKE: u32 = 1_000;
+/// What is found of one kind within so long of each other is one incident: an attack that several rules see, or that
+/// comes in waves, is held against its account once.
+pub const INCIDENT: Duration = Duration::from_secs(3_600);
 /// Strikes that are counted at most: no ladder looks further.
 const MAX_STRIKES: u32 = 1_000 * STRIKE;
 
@@ -160,18 +163,31 @@ impl EnforcementPolicy {
     pub fn decide(&self, grounds: &Grounds) -> Decision {
         let Some(ladder) = self.ladder(grounds.rule, grounds.severity) else { return Decision::NOTHING };
         let reached = ladder.iter().rev().find(|step| step.strikes <= grounds.strikes);
-        reached.map_or(Decision::NOTHING, |step| Decision {
-            sanction: step.sanction,
-            lasting: if step.sanction == Sanction::None { Duration::ZERO } else { HOUR * step.hours },
+        reached.map_or(Decision::NOTHING, |step| {
+            // Also where a ladder is the general one: what is suspected only is never acted on further.
+            let sanction = step.sanction.min(furthest(grounds.rule));
+            let lasting = if sanction == Sanction::None { Duration::ZERO } else { HOUR * step.hours };
+            Decision { sanction, lasting }
         })
     }
 
-    /// What earlier violations count for: each of them [`STRIKE`], and half of it after every half-life. Overruled ones
-    /// are for the caller to leave out.
+    /// What earlier violations count for: each incident of them [`STRIKE`], and half of it after every half-life. What was
+    /// found within [`INCIDENT`] of something else, or of now, is one incident with it. Overruled violations are for the
+    /// caller to leave out.
     #[must_use]
     pub fn strikes(&self, earlier: impl IntoIterator<Item = Timestamp>, now: Timestamp) -> u32 {
         let half_life = u128::from(self.half_life_days.max(1)) * DAY_MILLIS;
-        let strikes = earlier.into_iter().fold(0_u32, |sum, at| {
+        let mut earlier: Vec<Timestamp> = earlier.into_iter().collect();
+        earlier.sort_unstable();
+        let mut next = now;
+        let mut incidents = Vec::new();
+        for at in earlier.into_iter().rev() {
+            if next.since(at) > INCIDENT {
+                incidents.push(at);
+            }
+            next = at;
+        }
+        let strikes = incidents.into_iter().fold(0_u32, |sum, at| {
             let halvings = u32::try_from(now.since(at).as_millis() / half_life).unwrap_or(u32::MAX);
             sum.saturating_add(STRIKE.checked_shr(halvings).unwrap_or(0))
         });
@@ -182,15 +198,18 @@ impl EnforcementPolicy {
         match severity {
             // Shown, and never acted on.
             Severity::Notice => None,
-            _ if self.rules.contains_key(rule.name()) => self.rules.get(rule.name()).map(Vec::as_slice),
+            // A rule's own ladder is for all that it may weigh; a milder flag of it is a warning like others.
+            _ if severity == rule.severity() && self.rules.contains_key(rule.name()) => {
+                self.rules.get(rule.name()).map(Vec::as_slice)
+            }
             Severity::Warn => Some(&self.warn),
             Severity::Restrict => Some(&self.restrict),
         }
     }
 
     fn validate(&self) -> Result<(), InvalidPolicy> {
-        if self.version == 0 {
-            return Err(InvalidPolicy::OutOfRange("version counts from 1"));
+        if !(1..=i32::MAX.unsigned_abs()).contains(&self.version) {
+            return Err(InvalidPolicy::OutOfRange("version is 1 to 2147483647"));
         }
         if !(1..=3_650).contains(&self.half_life_days) {
             return Err(InvalidPolicy::OutOfRange("halfLifeDays is 1 to 3650"));
@@ -210,8 +229,8 @@ impl EnforcementPolicy {
 pub const fn furthest(rule: Rule) -> Sanction {
     match (rule, rule.kind(), rule.severity()) {
         (_, _, Severity::Notice) => Sanction::None,
-        // Suspected only.
-        (Rule::Mining, _, _) => Sanction::Warn,
+        // Suspected only, or without evidence.
+        (Rule::Mining | Rule::SpamVolume | Rule::RansomwareBlocks | Rule::RansomwareReads, _, _) => Sanction::Warn,
         (_, ViolationKind::Ddos, _) => Sanction::Suspend,
         (_, _, Severity::Warn) => Sanction::Throttle,
         (_, _, Severity::Restrict) => Sanction::ReadOnly,
@@ -269,7 +288,7 @@ mod tests {
             ("scan", &[step(0, Suspend, 1)][..]),
             ("mining-suspected", &[step(0, Throttle, 1)]),
             ("unusual", &[step(0, Warn, 1)]),
-            ("spam-volume", &[step(0, ReadOnly, 1)]),
+            ("spam-volume", &[step(0, Throttle, 1)]),
             ("ddos-packets", &[step(0, Suspend, 25)]),
             ("no-such-rule", &[step(0, Warn, 1)]),
             ("scan", &[]),
@@ -297,10 +316,25 @@ mod tests {
         assert_eq!(decide(0).sanction, Sanction::Throttle);
         assert_eq!(decide(policy.strikes([NOW.before(DAY)], NOW)).sanction, Sanction::ReadOnly);
         assert_eq!(decide(policy.strikes([NOW.before(30 * DAY)], NOW)).sanction, Sanction::Throttle);
-        assert_eq!(policy.strikes([NOW, NOW.before(29 * DAY), NOW.before(31 * DAY)], NOW), 2_500);
+        assert_eq!(policy.strikes([NOW.before(DAY), NOW.before(29 * DAY), NOW.before(31 * DAY)], NOW), 2_500);
+        let waves = (0..10).map(|wave| NOW.before(DAY + INCIDENT * wave));
+        assert_eq!(policy.strikes(waves.chain([NOW, NOW.before(INCIDENT)]), NOW), STRIKE, "one incident, and this one");
         assert_eq!(policy.strikes([NOW.before(3_650 * DAY)], NOW), 0);
         let notice = Grounds { rule: Rule::Unusual, severity: Severity::Notice, strikes: 1_000_000 };
         assert_eq!(policy.decide(&notice), Decision::NOTHING);
+    }
+
+    #[test]
+    fn a_warning_of_a_harmful_rule_is_a_warning_and_what_is_only_suspected_stays_one() {
+        let policy = EnforcementPolicy::default();
+        let decide = |rule, severity, strikes| policy.decide(&Grounds { rule, severity, strikes }).sanction;
+        assert_eq!(decide(Rule::DdosPackets, Severity::Warn, 0), Sanction::Warn);
+        assert_eq!(decide(Rule::DdosPackets, Severity::Restrict, 0), Sanction::Suspend);
+        for rule in [Rule::Mining, Rule::SpamVolume] {
+            let without = EnforcementPolicy { rules: BTreeMap::new(), ..policy.clone() };
+            let grounds = Grounds { rule, severity: Severity::Warn, strikes: MAX_STRIKES };
+            assert_eq!(without.decide(&grounds).sanction, Sanction::Warn, "{rule}");
+        }
     }
 
     proptest! {

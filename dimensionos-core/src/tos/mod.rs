@@ -26,8 +26,8 @@ pub use complaint::{
 };
 pub use complaints::{NOTICE_WINDOW, NewComplaint};
 pub use enforcement::{
-    Decision, EnforcementPolicy, Grounds, InvalidPolicy, MAX_AUTOMATED_SUSPENSION_HOURS, MAX_HOURS, MAX_POLICY_BYTES,
-    MAX_STEPS, STRIKE, Step, furthest,
+    Decision, EnforcementPolicy, Grounds, INCIDENT, InvalidPolicy, MAX_AUTOMATED_SUSPENSION_HOURS, MAX_HOURS,
+    MAX_POLICY_BYTES, MAX_STEPS, STRIKE, Step, furthest,
 };
 pub use flag::{Counterfactual, Exit, Figure, Finding, Flag, MAX_SUPPORTING};
 pub use latch::{LEAVE_AT, Latch, RAISE_AGAIN_AT, Turn};
@@ -36,7 +36,7 @@ pub use records::{PolicyMode, PolicyRecord, ViolationCount, ViolationFilter, Vio
 pub use rule::{Rule, Severity, ViolationKind};
 pub use sanction::{APPEAL_PATIENCE, Restriction, Sanction, THROTTLE_PART};
 pub(crate) use sanction::{strictest, throttled};
-pub use service::{MAX_PAGE, Tos};
+pub use service::{MAX_PAGE, MAX_PENDING_APPEALS, Tos};
 pub use signal::{Signal, Signals};
 pub use statement::{REDRESS, StatementOfReasons};
 pub use violation::{

@@ -1,5 +1,7 @@
 //! Putting policies to use, trying them beside those in force, and checking what was decided.
 
+use std::time::Duration;
+
 use crate::Error;
 use crate::context::Context;
 use crate::policy::{Action, Target, allows};
@@ -42,7 +44,7 @@ impl Tos<'_> {
     ///
     /// # Errors
     /// `Forbidden` for any caller but an operator and the program; `InvalidInput` for what is no policy; `Conflict` where
-    /// its version is not above all there were.
+    /// its version is not the next one.
     pub async fn apply_policy(&self, context: &Context, json: &str, mode: PolicyMode) -> Result<PolicyRecord, Error> {
         let Self(inner) = self;
         allows(&context.caller, Action::Enforce, Target::Service)?;
@@ -51,8 +53,8 @@ impl Tos<'_> {
         let record = PolicyRecord { policy, mode, applied_at: inner.clock.now() };
         let mut tx = inner.store.begin(Access::Write).await?;
         let newest = tx.policies().await?.last().map_or(0, |record| record.policy.version);
-        if record.policy.version <= newest {
-            return Err(Error::Conflict { reason: "a policy of that version or a later one was there before" });
+        if record.policy.version != newest + 1 {
+            return Err(Error::Conflict { reason: "its version is not the next one" });
         }
         tx.insert_policy(&record).await?;
         tx.commit().await?;
@@ -97,11 +99,18 @@ impl Tos<'_> {
         }
     }
 
-    /// What was found and decided in `from..to`, in numbers from which nobody can be told.
+    /// What was found and decided in the calendar month of an instant, in UTC, in numbers from which nobody can be told.
+    /// Months alone, and only those that are over: two stretches that differ by a day would tell what happened in it.
     ///
     /// # Errors
-    /// Where the storage fails. It is for everybody to read.
-    pub async fn transparency(&self, from: Timestamp, to: Timestamp) -> Result<Vec<TransparencyLine>, Error> {
+    /// `InvalidInput` for a month that is not over. It is for everybody to read.
+    pub async fn transparency(&self, month: Timestamp) -> Result<Vec<TransparencyLine>, Error> {
+        let from = month.start_of_month();
+        // The 32nd day of any month is in the next.
+        let to = from.after(Duration::from_hours(32 * 24)).start_of_month();
+        if to > self.0.clock.now() {
+            return Err(Error::invalid("month", "is not over"));
+        }
         let counts = self.0.store.begin(Access::Read).await?.violation_counts(from, to).await?;
         let mut sums: std::collections::BTreeMap<(&'static str, &'static str), u64> = std::collections::BTreeMap::new();
         for count in counts {
@@ -129,9 +138,11 @@ impl Tos<'_> {
             let mut suppressed = 0;
             group.sort_unstable_by_key(|line| line.count);
             for line in group {
-                if line.count.is_some_and(|count| count < SMALLEST_GROUP) || suppressed == 1 {
+                let count = line.count.unwrap_or(0);
+                // What the hidden ones come to together is hidden in numbers too: it is what is left of the total.
+                if count < SMALLEST_GROUP || (1..SMALLEST_GROUP).contains(&suppressed) {
                     line.count = None;
-                    suppressed += 1;
+                    suppressed += count;
                 }
             }
         }

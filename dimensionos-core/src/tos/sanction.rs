@@ -167,7 +167,12 @@ pub(crate) fn throttled(allocation: &Allocation, restrictions: &[Restriction], n
         Sanction::ReadOnly => restriction.relaxes_at.is_some(),
         Sanction::None | Sanction::Warn | Sanction::Suspend => false,
     });
-    let Some(until) = throttles.map(|restriction| restriction.until).max() else { return Vec::new() };
+    let end = |restriction: &Restriction| match (restriction.sanction, restriction.relaxes_at) {
+        // What relaxes from a throttle is a warning.
+        (Sanction::Throttle, Some(at)) => restriction.until.min(at),
+        _ => restriction.until,
+    };
+    let Some(until) = throttles.map(end).max() else { return Vec::new() };
     let hourly = [
         (Resource::ApiCalls, allocation.api_calls_per_hour),
         (Resource::FileOperations, allocation.file_operations_per_hour),
@@ -203,6 +208,8 @@ mod tests {
         // Already in place, for nothing can be used before.
         assert_eq!(throttled(&free, &[read_only], NOW), limits);
         assert!(throttled(&free, &[restriction(Sanction::ReadOnly)], NOW).is_empty());
+        let throttle = Restriction { sanction: Sanction::Throttle, ..read_only };
+        assert_eq!(throttled(&free, &[throttle], NOW)[0].until, NOW.after(APPEAL_PATIENCE));
     }
 
     #[test]

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use futures_util::future::BoxFuture;
 
 use crate::Error;
@@ -8,18 +10,26 @@ use crate::platform::Inner;
 use crate::policy::{Action, Target, allows};
 use crate::store::{Access, Tx};
 use crate::time::Timestamp;
-use crate::tos::enforcement::{Grounds, MAX_HOURS};
+use crate::tos::complaint::Complaint;
+use crate::tos::complaints::NOTICE_WINDOW;
+use crate::tos::enforcement::{EnforcementPolicy, Grounds, MAX_AUTOMATED_SUSPENSION_HOURS, MAX_HOURS, STRIKE};
 use crate::tos::flag::{Finding, Flag};
 use crate::tos::records::{ViolationFilter, ViolationPlace, in_use};
-use crate::tos::rule::{Rule, Severity};
+use crate::tos::rule::{Rule, ViolationKind};
 use crate::tos::sanction::Sanction;
-use crate::tos::violation::{Appeal, AppealGround, AppealVerdict, Imposed, SealedText, Shadow, Violation};
+use crate::tos::violation::{
+    Appeal, AppealGround, AppealVerdict, Author, Imposed, Judgement, SealedText, Shadow, Violation,
+};
 use crate::users::{Account, AccountEvent, Entry};
 
 /// Violations that are listed at once at most: a page that a person reads.
 pub const MAX_PAGE: u64 = 100;
 /// Violations of one account that a decision looks back at: far more than the strikes that any ladder counts.
 const MAX_EARLIER: u64 = 1_000;
+
+/// Appeals of one account that wait at once: more than anybody has reasons for.
+pub const MAX_PENDING_APPEALS: u64 = 20;
+const MAX_AUTOMATED_SUSPENSION: Duration = Duration::from_hours(MAX_AUTOMATED_SUSPENSION_HOURS as u64);
 
 /// Enforcement of the terms of service: what was found, what followed, and how it is contested.
 #[derive(Debug)]
@@ -50,6 +60,10 @@ impl Tos<'_> {
     /// `NotFound` where there is none, or it is not the caller's; those of the account's status.
     pub async fn violation(&self, context: &Context, id: ViolationId) -> Result<Violation, Error> {
         let Self(inner) = self;
+        // Who may see none learns nothing of this one.
+        if !matches!(context.caller, Caller::Account(_)) {
+            allows(&context.caller, Action::SeeViolations, Target::Service)?;
+        }
         let found = inner.store.begin(Access::Read).await?.violation(id).await?;
         let violation = found.ok_or(Error::no_violation())?;
         match inner.admit(&context.caller, Action::SeeViolations, violation.account).await {
@@ -94,14 +108,13 @@ impl Tos<'_> {
     /// `Forbidden` for any caller but the program; `NotFound`.
     pub async fn raise(&self, context: &Context, account: AccountId, flag: Flag) -> Result<Violation, Error> {
         allows(&context.caller, Action::RaiseFlag, Target::Service)?;
-        let decided = self.decide(account, flag, None).await?;
-        Ok(decided)
+        self.decide(account, flag, None, None).await
     }
 
     /// Does what follows from what this process's own detectors found.
     pub(crate) async fn take(&self, account: AccountId, finding: Finding) -> Result<(), Error> {
         match finding {
-            Finding::Raised(flag) => self.decide(account, flag, None).await.map(drop),
+            Finding::Raised(flag) => self.decide(account, flag, None, None).await.map(drop),
             Finding::Lowered { rule, at } => self.lower(account, rule, at).await,
         }
     }
@@ -111,13 +124,31 @@ impl Tos<'_> {
         &self,
         account: AccountId,
         flag: Flag,
-        complaint: Option<crate::tos::Complaint>,
+        complaint: Option<Complaint>,
+        operator: Option<AccessKeyId>,
     ) -> Result<Violation, Error> {
-        let Self(inner) = self;
-        let id = ViolationId::random(&*inner.entropy)?;
+        let id = ViolationId::random(&*self.0.entropy)?;
         self.change(account, move |tx, now| {
             Box::pin(async move {
-                let (grounds, policy, imposed, shadow) = judge(tx, account, flag, now).await?;
+                let earlier = of_kind(tx, account, flag.rule.kind()).await?;
+                if let Some(complaint) = &complaint {
+                    let is_repeat =
+                        |one: &Violation| one.complaint.as_ref().is_some_and(|own| own.notice == complaint.notice);
+                    if earlier.iter().any(is_repeat) {
+                        return Err(Error::Conflict { reason: "that notice was filed before" });
+                    }
+                } else if let Some(known) = earlier.iter().find(|one| one.is_same_incident(flag.rule, now)) {
+                    // Up again, or found again by a process that was ended in between: it is held against the account
+                    // once, with the reasons it was given first, unless it has become worse.
+                    let mut again = Violation { lowered_at: None, ..known.clone() };
+                    if flag.severity.min(flag.rule.severity()) > again.grounds.severity {
+                        let others: Vec<Violation> = earlier.iter().filter(|one| one.id != again.id).cloned().collect();
+                        again.judged(judge(tx, &others, flag, now).await?);
+                    }
+                    tx.update_violation(&again).await?;
+                    return Ok(again);
+                }
+                let Judgement { grounds, policy, imposed, shadow } = judge(tx, &earlier, flag, now).await?;
                 let violation = Violation {
                     id,
                     account,
@@ -131,22 +162,21 @@ impl Tos<'_> {
                     appeal: None,
                     verdict: None,
                     complaint,
+                    handled_by: operator.into_iter().collect(),
                 };
                 tx.insert_violation(&violation).await?;
                 Ok(violation)
             })
         })
         .await
-        .inspect(|violation| {
-            inner.metering.events.tell(account, AccountEvent::ViolationRaised { violation: violation.id })
-        })
     }
 
     /// Notes that a flag went down by itself; what was imposed runs to its end.
     async fn lower(&self, account: AccountId, rule: Rule, at: Timestamp) -> Result<(), Error> {
         let mut tx = self.0.store.begin(Access::Write).await?;
-        let filter = ViolationFilter { account: Some(account), kind: Some(rule.kind()), ..ViolationFilter::default() };
-        let all = tx.violations(&filter, None, MAX_EARLIER).await?;
+        // Held until the end of this: an appeal that is filed meanwhile would be written over otherwise.
+        let _held = tx.account(account).await?.ok_or(Error::no_account())?;
+        let all = of_kind(&mut *tx, account, rule.kind()).await?;
         let is_up = |violation: &Violation| violation.grounds.rule == rule && violation.lowered_at.is_none();
         for mut violation in all.into_iter().filter(is_up) {
             violation.lowered_at = Some(at);
@@ -175,6 +205,11 @@ impl Tos<'_> {
                 if violation.appeal.is_some() {
                     return Err(Error::Conflict { reason: "it has been appealed against" });
                 }
+                let pending =
+                    ViolationFilter { account: Some(account), is_appealed: true, ..ViolationFilter::default() };
+                if tx.violations(&pending, None, MAX_PENDING_APPEALS).await?.len() as u64 == MAX_PENDING_APPEALS {
+                    return Err(Error::Conflict { reason: "20 appeals wait to be decided" });
+                }
                 violation.appeal = Some(Appeal { ground, filed_at: now, sealed_statement, decided: None });
                 tx.update_violation(&violation).await?;
                 Ok(violation)
@@ -195,15 +230,19 @@ impl Tos<'_> {
         self.change(account, move |tx, now| {
             Box::pin(async move {
                 let mut violation = tx.violation(id).await?.ok_or(Error::no_violation())?;
-                if violation.imposed.author() == super::Author::Operator(operator) {
+                if violation.handled_by.contains(&operator) {
                     return Err(Error::Forbidden);
                 }
+                let was_relaxed = violation.relaxes_at().is_some_and(|at| at <= now);
                 let Some(appeal) = violation.appeal.as_mut().filter(|appeal| appeal.decided.is_none()) else {
                     return Err(Error::Conflict { reason: "there is no appeal to decide" });
                 };
                 appeal.decided = Some((now, operator));
                 appeal.sealed_statement = None;
                 violation.verdict = Some(if grant { AppealVerdict::Overruled } else { AppealVerdict::Upheld });
+                if was_relaxed && !grant {
+                    violation.imposed.relax();
+                }
                 tx.update_violation(&violation).await?;
                 Ok(violation)
             })
@@ -229,7 +268,7 @@ impl Tos<'_> {
         if until <= now {
             return Err(Error::invalid("until", "has passed"));
         }
-        if until.since(now) > std::time::Duration::from_hours(u64::from(MAX_HOURS)) {
+        if until.since(now) > Duration::from_hours(u64::from(MAX_HOURS)) {
             return Err(Error::invalid("until", "more than a year away"));
         }
         self.change(account, move |tx, now| {
@@ -238,7 +277,15 @@ impl Tos<'_> {
                 if violation.verdict == Some(AppealVerdict::Overruled) {
                     return Err(Error::Conflict { reason: "it was overruled" });
                 }
+                if sanction > Sanction::None && !violation.may_be_sanctioned(now) {
+                    return Err(Error::Conflict { reason: "no sanction follows from it" });
+                }
+                // What is new, or goes further than what was contested, may be contested anew.
+                if violation.verdict.is_some() || sanction > violation.imposed.sanction() {
+                    (violation.appeal, violation.verdict) = (None, None);
+                }
                 violation.imposed = violation.imposed.by_operator(operator, sanction, until, now);
+                violation.handle(Some(operator));
                 tx.update_violation(&violation).await?;
                 Ok(violation)
             })
@@ -278,6 +325,8 @@ impl Tos<'_> {
     {
         let Self(inner) = self;
         let cell = inner.metering.cell(&*inner.store, id, inner.clock.now()).await?;
+        // One after the other to the end, so that limits in memory are those of the last commit.
+        let _turn = inner.enforcing.lock().await;
         let mut tx = inner.store.begin(Access::Write).await?;
         let mut account = tx.account(id).await?.ok_or(Error::no_account())?;
         let now = inner.clock.now();
@@ -296,6 +345,7 @@ impl Tos<'_> {
         } else {
             inner.commit(tx, id).await?;
         }
+        inner.metering.events.tell(id, AccountEvent::ViolationRaised { violation: violation.id });
         self.tell(id, before, after, now);
         Ok(violation)
     }
@@ -317,28 +367,54 @@ fn restrict(account: &mut Account, violation: &Violation, now: Timestamp) -> boo
     account.restrictions != before
 }
 
-/// What the policies say to a flag, in the light of what went before.
+/// What was found of one kind against an account, newest first.
+pub(super) async fn of_kind(tx: &mut dyn Tx, account: AccountId, kind: ViolationKind) -> Result<Vec<Violation>, Error> {
+    let filter = ViolationFilter { account: Some(account), kind: Some(kind), ..ViolationFilter::default() };
+    Ok(tx.violations(&filter, None, MAX_EARLIER).await?)
+}
+
+/// What the policies say to a flag, in the light of what was found of its kind before.
 pub(super) async fn judge(
     tx: &mut dyn Tx,
-    account: AccountId,
+    earlier: &[Violation],
     flag: Flag,
     now: Timestamp,
-) -> Result<(Grounds, u32, Imposed, Option<Shadow>), Error> {
-    let kind = flag.rule.kind();
-    let filter = ViolationFilter { account: Some(account), kind: Some(kind), ..ViolationFilter::default() };
-    let mut earlier = tx.violations(&filter, None, MAX_EARLIER).await?;
-    earlier.retain(|violation| violation.counts(now));
+) -> Result<Judgement, Error> {
+    let earlier: Vec<&Violation> = earlier.iter().filter(|violation| violation.counts(now)).collect();
     let records = tx.policies().await?;
     let (in_force, shadow) = in_use(&records);
     let policy = in_force.cloned().unwrap_or_default();
-    let strikes = |policy: &super::EnforcementPolicy| policy.strikes(earlier.iter().map(|one| one.detected_at), now);
+    let strikes = |policy: &EnforcementPolicy| match flag.rule {
+        // Notices do not fade: they count for half a year, and then no more.
+        Rule::CopyrightNotice => {
+            let counted = earlier.iter().filter(|one| now.since(one.detected_at) <= NOTICE_WINDOW).count();
+            u32::try_from(counted).unwrap_or(u32::MAX).saturating_mul(STRIKE)
+        }
+        _ => policy.strikes(earlier.iter().map(|one| one.detected_at), now),
+    };
     let severity = flag.severity.min(flag.rule.severity());
     let grounds = Grounds { rule: flag.rule, severity, strikes: strikes(&policy) };
     let shadow = shadow.map(|shadow| {
         let decision = shadow.decide(&Grounds { strikes: strikes(shadow), ..grounds });
         Shadow { version: shadow.version, sanction: decision.sanction }
     });
-    let imposed = Imposed::by_policy(policy.version, policy.decide(&grounds), flag, now);
-    debug_assert!(severity > Severity::Notice || imposed.sanction() == Sanction::None);
-    Ok((grounds, policy.version, imposed, shadow))
+    let mut imposed = Imposed::by_policy(policy.version, policy.decide(&grounds), flag, now);
+    if imposed.sanction() == Sanction::Suspend {
+        imposed.no_longer_than(suspended_since(&earlier, now).after(MAX_AUTOMATED_SUSPENSION), flag);
+    }
+    Ok(Judgement { grounds, policy: policy.version, imposed, shadow })
+}
+
+/// Since when the account is suspended without a person, without a break up to now.
+fn suspended_since(earlier: &[&Violation], now: Timestamp) -> Timestamp {
+    let automated = earlier.iter().filter(|violation| {
+        violation.imposed.sanction() == Sanction::Suspend && matches!(violation.imposed.author(), Author::Policy(_))
+    });
+    // Newest first: each that was still in force when the next began goes on with it.
+    automated.fold(
+        now,
+        |since, violation| {
+            if violation.imposed.until() >= since { violation.imposed.since().min(since) } else { since }
+        },
+    )
 }

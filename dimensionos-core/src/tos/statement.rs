@@ -26,7 +26,12 @@ pub struct StatementOfReasons {
 }
 
 impl StatementOfReasons {
-    pub(crate) fn new(flag: Flag, is_automated: bool, expires_at: Option<Timestamp>) -> Self {
+    pub(crate) fn new(mut flag: Flag, is_automated: bool, expires_at: Option<Timestamp>) -> Self {
+        // A figure that is no number could be neither stored nor contested.
+        let figures = std::iter::once(&mut flag.figure).chain(flag.supporting.iter_mut().flatten());
+        figures.for_each(|figure| (figure.observed, figure.limit) = (finite(figure.observed), finite(figure.limit)));
+        flag.exit.at_most = finite(flag.exit.at_most);
+        flag.counterfactual.at_most = finite(flag.counterfactual.at_most);
         Self { flag, rule_version: flag.rule.version(), is_automated, expires_at }
     }
 
@@ -84,6 +89,10 @@ impl StatementOfReasons {
     pub fn from_text(text: &str) -> Option<Self> {
         serde_json::from_str::<Stored<'_>>(text).ok()?.statement()
     }
+}
+
+fn finite(figure: f64) -> f64 {
+    if figure.is_nan() { 0.0 } else { figure.clamp(f64::MIN, f64::MAX) }
 }
 
 /// The names of signals are the detectors' own; those read back are looked up among them.
@@ -211,12 +220,11 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_stored_reads_back_to_the_bit(
-            observed: f64,
+            observed in prop::num::f64::ANY,
             limit in prop::num::f64::NORMAL,
             at in 0_i64..4_000_000_000_000,
             supporting in prop::collection::vec((0.0_f64..1e18, 0.0_f64..1e18), 0..=MAX_SUPPORTING),
         ) {
-            prop_assume!(observed.is_finite());
             let mut figures = [None; MAX_SUPPORTING];
             for (place, (observed, limit)) in figures.iter_mut().zip(supporting) {
                 *place = Some(Figure { signal: "distinct_peers", observed, limit });

@@ -7,14 +7,16 @@ use crate::allocation::UnknownName;
 use crate::id::{AccessKeyId, AccountId, ViolationId};
 use crate::time::Timestamp;
 use crate::tos::complaint::Complaint;
-use crate::tos::enforcement::{Decision, Grounds};
+use crate::tos::enforcement::{Decision, Grounds, INCIDENT};
 use crate::tos::flag::Flag;
-use crate::tos::rule::{Severity, ViolationKind};
+use crate::tos::rule::{Rule, Severity, ViolationKind};
 use crate::tos::sanction::{APPEAL_PATIENCE, Restriction, Sanction};
 use crate::tos::statement::StatementOfReasons;
 
 /// How long a finding is kept after all that followed from it has ended.
 pub const VIOLATION_RETENTION: Duration = Duration::from_hours(365 * 24);
+/// How long one finding stands for a flag that stays up: then it is found anew.
+const MAX_INCIDENT: Duration = Duration::from_hours(24);
 /// How long a finding without a sanction is shown as open.
 pub const NOTICE_TIME: Duration = Duration::from_hours(7 * 24);
 
@@ -215,6 +217,20 @@ impl Imposed {
         Self { sanction, since: now, author: Author::Operator(operator), statement }
     }
 
+    /// One step less: what an appeal that waited too long took off it stays off.
+    pub(crate) fn relax(&mut self) {
+        self.sanction = self.sanction.relaxed();
+    }
+
+    /// The same for a shorter time, or one step less where no time is left.
+    pub(crate) fn no_longer_than(&mut self, end: Timestamp, flag: Flag) {
+        if end <= self.since {
+            self.relax();
+        } else if end < self.until() {
+            self.statement = StatementOfReasons::new(flag, self.statement.is_automated(), Some(end));
+        }
+    }
+
     /// As a storage kept it; for storages.
     #[must_use]
     pub const fn restore(sanction: Sanction, since: Timestamp, author: Author, statement: StatementOfReasons) -> Self {
@@ -288,6 +304,17 @@ pub struct Violation {
     pub verdict: Option<AppealVerdict>,
     /// The complaint it follows from, where it is about copyright.
     pub complaint: Option<Complaint>,
+    /// The operators who had a part in it: none of them decides its appeal.
+    pub handled_by: Vec<AccessKeyId>,
+}
+
+/// What the policies say to a flag.
+pub(crate) struct Judgement {
+    pub(crate) grounds: Grounds,
+    /// The version of the policy in force.
+    pub(crate) policy: u32,
+    pub(crate) imposed: Imposed,
+    pub(crate) shadow: Option<Shadow>,
 }
 
 /// How an appeal ended.
@@ -353,8 +380,39 @@ impl Violation {
         settled.map_or(self.imposed.until(), |settled| settled.min(self.imposed.until()))
     }
 
+    /// Whether a sanction may follow from it at all: what is only shown, and a complaint without effect, leads to none.
+    #[must_use]
+    pub fn may_be_sanctioned(&self, now: Timestamp) -> bool {
+        self.counts(now)
+    }
+
+    /// Whether a flag of that rule is part of it: it is still up, or was within the last hour, and nobody has overruled it.
+    pub(crate) fn is_same_incident(&self, rule: Rule, now: Timestamp) -> bool {
+        self.grounds.rule == rule
+            && self.verdict != Some(AppealVerdict::Overruled)
+            && self.complaint.is_none()
+            && match self.lowered_at {
+                // Up for a day is another day's.
+                None => now.since(self.detected_at) <= MAX_INCIDENT,
+                Some(lowered) => now.since(lowered) <= INCIDENT,
+            }
+    }
+
+    /// Puts what was judged in the place of what followed before: it may be contested anew.
+    pub(crate) fn judged(&mut self, judgement: Judgement) {
+        self.decided = judgement.imposed.sanction();
+        (self.grounds, self.policy) = (judgement.grounds, judgement.policy);
+        (self.imposed, self.shadow) = (judgement.imposed, judgement.shadow);
+        (self.appeal, self.verdict) = (None, None);
+    }
+
+    /// Notes that an operator had a part in it.
+    pub(crate) fn handle(&mut self, operator: Option<AccessKeyId>) {
+        self.handled_by.extend(operator.filter(|operator| !self.handled_by.contains(operator)));
+    }
+
     /// When its sanction goes a step down because nobody answers its appeal.
-    fn relaxes_at(&self) -> Option<Timestamp> {
+    pub(crate) fn relaxes_at(&self) -> Option<Timestamp> {
         self.appeal.as_ref().filter(|_| self.verdict.is_none()).map(|appeal| appeal.filed_at.after(APPEAL_PATIENCE))
     }
 

@@ -1,8 +1,8 @@
 //! Contesting what was found, deciding about it, and the policies by which the service decides.
 
 use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject};
+use dimensionos_core::Error;
 use dimensionos_core::tos::{self, NewComplaint, PaperDigest, ViolationFilter};
-use dimensionos_core::{Error, Timestamp};
 
 use crate::engine::Asked;
 use crate::error::dress;
@@ -101,6 +101,7 @@ impl EnforcementQuery {
         differing_in_shadow: bool,
     ) -> Result<ViolationConnection> {
         let asked = Asked::of(context)?;
+        let _turn = asked.turn().await?;
         let listed = async {
             let length = page::length(first)?;
             let place = after.as_deref().map(page::place).transpose()?;
@@ -140,20 +141,15 @@ impl EnforcementQuery {
         })
     }
 
-    /// What was found and decided in a stretch of time, in numbers from which nobody can be told. Public.
+    /// What was found and decided in a calendar month that is over, in numbers from which nobody can be told. Public.
     async fn transparency_report(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "From this day on: rounded down to a day.")] from: DateTime,
-        #[graphql(desc = "Until before this day; until today when left out.")] to: Option<DateTime>,
+        #[graphql(desc = "Any instant of the month, in UTC.")] month: DateTime,
     ) -> Result<Vec<TransparencyLine>> {
         let asked = Asked::of(context)?;
-        // Whole days that are over: two reports that differ by a moment would tell what happened in it.
-        let today = asked.platform.clock().now().start_of_day();
-        let to = to.map_or(today, |to| to.0.start_of_day()).min(today);
-        let from: Timestamp = from.0.start_of_day();
         let _turn = asked.turn().await?;
-        let lines = asked.platform.tos().transparency(from, to).await.map_err(|error| dress(&error, asked))?;
+        let lines = asked.platform.tos().transparency(month.0).await.map_err(|error| dress(&error, asked))?;
         let lines = lines.into_iter().map(|line| TransparencyLine {
             group: line.group.to_owned(),
             name: line.name.to_owned(),
@@ -300,7 +296,7 @@ impl EnforcementMutation {
     async fn apply_enforcement_policy(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "All of it, as JSON; its version above all there were.")] policy: String,
+        #[graphql(desc = "All of it, as JSON; its version the next one.")] policy: String,
         #[graphql(desc = "Whether what it decides is done.")] mode: PolicyMode,
     ) -> Result<EnforcementPolicy> {
         let asked = Asked::of(context)?;

@@ -29,6 +29,7 @@ pub struct Model {
     pub appeal_decided_by: Option<Uuid>,
     pub verdict: Option<String>,
     pub complaint: Option<String>,
+    pub handled_by: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

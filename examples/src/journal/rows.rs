@@ -115,7 +115,8 @@ record! {
     }
     Restriction { violation, sanction, since, until, relaxes_at }
     Violation {
-        id, account, detected_at, lowered_at, imposed, grounds, policy, decided, shadow, appeal, verdict, complaint
+        id, account, detected_at, lowered_at, imposed, grounds, policy, decided, shadow, appeal, verdict, complaint,
+        handled_by
     }
     Grounds { rule, severity, strikes }
     Shadow { version, sanction }

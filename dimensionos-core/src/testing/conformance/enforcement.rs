@@ -53,6 +53,7 @@ fn violation(number: u8, account: AccountId, rule: Rule) -> Violation {
         appeal: None,
         verdict: None,
         complaint: None,
+        handled_by: Vec::new(),
     }
 }
 
@@ -81,6 +82,7 @@ fn full(violation: Violation) -> Violation {
             court_at: Some(at),
             withdrawn_at: Some(at),
         }),
+        handled_by: vec![operator, AccessKeyId::from_bits(7)],
         ..violation
     }
 }

@@ -18,6 +18,9 @@ use crate::tos::signal::Signals;
 /// How often habits are fed: the pace at which they were tuned.
 const HABIT_PACE: Duration = Duration::from_secs(300);
 
+/// The layout of a saved state: another one wherever a detector's fields change, for numbers do not tell what they are.
+const LAYOUT: u8 = 1;
+
 /// The metrics that have habits, by their names in a flag: what an account does, and not what it has.
 const HABITS: [(&str, Metric); 4] = [
     ("cpu_millicores", Metric::Level(Level::CpuMillicores)),
@@ -143,13 +146,15 @@ impl AccountDetectors {
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         // Numbers alone: it cannot fail.
-        postcard::to_allocvec(self).unwrap_or_default()
+        postcard::to_extend(self, vec![LAYOUT]).unwrap_or_default()
     }
 
     /// From the bytes of a storage; absent where they are another version's, and the detectors begin anew.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        postcard::from_bytes(bytes).ok()
+        let state = bytes.strip_prefix(&[LAYOUT])?;
+        let (detectors, rest) = postcard::take_from_bytes(state).ok()?;
+        rest.is_empty().then_some(detectors)
     }
 
     fn gather(&mut self, sample: &Sample, parameters: &DetectorParameters, sink: &mut impl FnMut(Finding)) {
