@@ -4,7 +4,7 @@ use dimensionos_core::allocation::{
     Allocation, DatabaseEngine, Decision, Hold, KeyedDecision, LimitOverride, Resource, TierName,
 };
 use dimensionos_core::auth::{AccessKey, KeyId, KeyName, PasswordHash, RefreshRecord, Role, Session};
-use dimensionos_core::id::{AccessKeyId, AccountId, HoldId, SessionId};
+use dimensionos_core::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId};
 use dimensionos_core::monitoring::{
     Bucket, Counter, Level, LevelRollup, Reading, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow,
 };
@@ -78,6 +78,7 @@ text! {
     String: this => this;
     AccountId: this => this.to_string();
     SessionId: this => this.to_string();
+    ReplicaId: this => this.to_string();
     AccessKeyId: this => this.to_string();
     HoldId: this => this.to_string();
     SourceName: this => this.as_str();
