@@ -59,7 +59,7 @@ macro_rules! copied {
     };
 }
 
-copied!(AccountId SessionId HoldId Timestamp Resolution);
+copied!(AccountId SessionId HoldId ReplicaId Timestamp Resolution u64);
 
 macro_rules! call {
     (writes $tx:ident.$name:ident($($arg:ident),*)) => {{
@@ -149,10 +149,9 @@ ports! {
         writes purge_usage(resolution: Resolution, before: Timestamp) -> u64;
         writes save_readings(readings: &[(AccountId, Readings)]) -> ();
         asks readings(account: AccountId) -> Readings;
-        // Not noted: a mark tells a process what became of its own commits, and ends with it.
-        asks mark_flush(replica: ReplicaId, flush: u64, at: Timestamp) -> ();
+        writes mark_flush(replica: ReplicaId, flush: u64, at: Timestamp) -> ();
         asks last_flush(replica: ReplicaId) -> Option<u64>;
-        asks purge_flushes(before: Timestamp) -> u64;
+        writes purge_flushes(before: Timestamp) -> u64;
     }
     Quotas {
         asks holds(account: AccountId) -> Vec<Hold>;

@@ -4,7 +4,7 @@ use dimensionos_core::allocation::{
     Allocation, DatabaseEngine, Decision, Hold, KeyedDecision, LimitOverride, Resource, TierName,
 };
 use dimensionos_core::auth::{AccessKey, KeyId, KeyName, PasswordHash, RefreshRecord, Role, Session};
-use dimensionos_core::id::{AccessKeyId, AccountId, HoldId, SessionId, ViolationId};
+use dimensionos_core::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId, ViolationId};
 use dimensionos_core::monitoring::{
     Bucket, Counter, Level, LevelRollup, Reading, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow,
 };
@@ -87,6 +87,7 @@ text! {
     String: this => this;
     AccountId: this => this.to_string();
     SessionId: this => this.to_string();
+    ReplicaId: this => this.to_string();
     AccessKeyId: this => this.to_string();
     HoldId: this => this.to_string();
     ViolationId: this => this.to_string();
