@@ -29,6 +29,8 @@ const MAX_EARLIER: u64 = 1_000;
 
 /// Appeals of one account that wait at once: more than anybody has reasons for.
 pub const MAX_PENDING_APPEALS: u64 = 20;
+/// How long one day of suspension without a person has to do: by then a person has looked.
+const SUSPENSION_MEMORY: Duration = Duration::from_hours(7 * 24);
 const MAX_AUTOMATED_SUSPENSION: Duration = Duration::from_hours(MAX_AUTOMATED_SUSPENSION_HOURS as u64);
 
 /// Enforcement of the terms of service: what was found, what followed, and how it is contested.
@@ -405,16 +407,12 @@ pub(super) async fn judge(
     Ok(Judgement { grounds, policy: policy.version, imposed, shadow })
 }
 
-/// Since when the account is suspended without a person, without a break up to now.
+/// When the account was first suspended without a person, of the last days: whatever follows, that is over a day later.
 fn suspended_since(earlier: &[&Violation], now: Timestamp) -> Timestamp {
-    let automated = earlier.iter().filter(|violation| {
-        violation.imposed.sanction() == Sanction::Suspend && matches!(violation.imposed.author(), Author::Policy(_))
+    let automated = earlier.iter().map(|violation| &violation.imposed).filter(|imposed| {
+        imposed.sanction() == Sanction::Suspend
+            && matches!(imposed.author(), Author::Policy(_))
+            && now.since(imposed.since()) <= SUSPENSION_MEMORY
     });
-    // Newest first: each that was still in force when the next began goes on with it.
-    automated.fold(
-        now,
-        |since, violation| {
-            if violation.imposed.until() >= since { violation.imposed.since().min(since) } else { since }
-        },
-    )
+    automated.map(Imposed::since).min().unwrap_or(now)
 }
