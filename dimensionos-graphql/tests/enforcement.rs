@@ -154,7 +154,7 @@ async fn a_flag_has_its_reasons_and_a_sanction_that_is_contested_and_taken_back(
         (&json!("PENDING"), &json!(SEALED))
     );
     assert_eq!(scene.refused(&scene.ada.client, &sealed, &found).await, "CONFLICT");
-    let queue = "{ violations(appealed: true) { nodes { id accountId } pageInfo { hasNextPage } } }";
+    let queue = "{ violations(filter: { appealed: true }) { nodes { id accountId } pageInfo { hasNextPage } } }";
     let queue = scene.operator.data(queue, Value::Null).await["violations"].clone();
     assert_eq!(queue["nodes"], json!([{ "id": found["id"], "accountId": scene.ada.id }]));
 
@@ -276,7 +276,7 @@ async fn a_policy_is_tried_in_shadow_before_it_decides() {
     scene.scan(1, 120).await;
     assert_eq!(scene.found("scan@").await["sanction"], "THROTTLE");
     assert_eq!(scene.status().await["status"], "ACTIVE");
-    let hit = "{ violations(differingInShadow: true) { nodes { accountId statement { rule } } } }";
+    let hit = "{ violations(filter: { differingInShadow: true }) { nodes { accountId statement { rule } } } }";
     let hit = scene.operator.data(hit, Value::Null).await["violations"]["nodes"].clone();
     assert!(hit.as_array().unwrap().iter().any(|one| one["accountId"] == json!(scene.ada.id)), "{hit}");
     policy["version"] = json!(3);

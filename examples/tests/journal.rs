@@ -8,10 +8,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dimensionos_core::allocation::TierName;
 use dimensionos_core::auth::{PasswordHash, Pepper, RefreshRecord, Session};
-use dimensionos_core::id::SessionId;
+use dimensionos_core::id::{SessionId, ViolationId};
 use dimensionos_core::monitoring::{Bucket, Counter, Resolution, Rollup, Sample, UsageRow};
 use dimensionos_core::secret::SecretDigest;
 use dimensionos_core::store::{Access, Store, StoreError, Tx};
+use dimensionos_core::tos::{Restriction, Sanction};
 use dimensionos_core::users::{Account, AnonymousId};
 use dimensionos_core::{AccountId, Timestamp};
 use examples::journal::{JournalError, JournalStore};
@@ -79,6 +80,13 @@ fn account(number: u8) -> Account {
         operator_status: None,
         terms: None,
         subject_seed: None,
+        restrictions: vec![Restriction {
+            violation: ViolationId::from_bits(7),
+            sanction: Sanction::ReadOnly,
+            since: NOW,
+            until: NOW,
+            relaxes_at: Some(NOW),
+        }],
     }
 }
 

@@ -12,7 +12,7 @@ use crate::tos::complaint::{COMPLAINANT_MEMORY, Complaint, ComplaintState, Notic
 use crate::tos::flag::{Counterfactual, Exit, Figure, Flag, MAX_SUPPORTING};
 use crate::tos::records::ViolationFilter;
 use crate::tos::rule::{Rule, Severity, ViolationKind};
-use crate::tos::service::{judge, of_kind};
+use crate::tos::service::{judge, of_kind, operator};
 use crate::tos::{Tos, Violation};
 
 /// How long a notice counts when the next one comes: who has had three in half a year is a repeat infringer.
@@ -95,7 +95,7 @@ impl Tos<'_> {
     /// # Errors
     /// `Forbidden` for any caller but an operator; `NotFound`; `Conflict` where it does not wait.
     pub async fn release_complaint(&self, context: &Context, id: ViolationId) -> Result<Violation, Error> {
-        self.operator(context)?;
+        operator(context)?;
         self.put_in_force(context, id, |complaint, now| {
             let was_held = complaint.state(now) == ComplaintState::Held;
             complaint.is_held = false;

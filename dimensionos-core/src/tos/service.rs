@@ -227,7 +227,7 @@ impl Tos<'_> {
     /// `Forbidden` for any caller but an operator, and for the operator who imposed it; `NotFound`; `Conflict` where it
     /// was not appealed against, or has been decided.
     pub async fn decide_appeal(&self, context: &Context, id: ViolationId, grant: bool) -> Result<Violation, Error> {
-        let operator = self.operator(context)?;
+        let operator = operator(context)?;
         let account = self.admit(context, Action::Enforce, id).await?;
         self.change(account, move |tx, now| {
             Box::pin(async move {
@@ -264,7 +264,7 @@ impl Tos<'_> {
         sanction: Sanction,
         until: Timestamp,
     ) -> Result<Violation, Error> {
-        let operator = self.operator(context)?;
+        let operator = operator(context)?;
         let account = self.admit(context, Action::Enforce, id).await?;
         let now = self.0.clock.now();
         if until <= now {
@@ -293,15 +293,6 @@ impl Tos<'_> {
             })
         })
         .await
-    }
-
-    /// The operator who asks: a person has to have decided.
-    pub(super) fn operator(&self, context: &Context) -> Result<AccessKeyId, Error> {
-        match context.caller {
-            Caller::Operator(operator) => Ok(operator),
-            // Who may not do it is told so in the words of the policy.
-            _ => Err(allows(&context.caller, Action::Enforce, Target::Service).err().unwrap_or(Error::Forbidden)),
-        }
     }
 
     /// Lets a caller act on a violation, and says whose it is.
@@ -357,6 +348,15 @@ impl Tos<'_> {
             let (from, to, reason) = (before.status, after.status, after.reason);
             self.0.metering.events.tell(account, AccountEvent::StatusChanged { from, to, reason, at });
         }
+    }
+}
+
+/// The operator who asks: a person has to have decided.
+pub(super) fn operator(context: &Context) -> Result<AccessKeyId, Error> {
+    match context.caller {
+        Caller::Operator(operator) => Ok(operator),
+        // Who may not do it is told so in the words of the policy.
+        _ => Err(allows(&context.caller, Action::Enforce, Target::Service).err().unwrap_or(Error::Forbidden)),
     }
 }
 

@@ -27,6 +27,33 @@ pub struct CopyrightComplaintInput {
     missing: Option<Vec<NoticeElement>>,
 }
 
+/// Which violations are asked for: everything that is set has to match.
+#[derive(InputObject)]
+pub struct ViolationFilterInput {
+    /// Of one account.
+    account: Option<ID>,
+    /// Of one kind.
+    kind: Option<ViolationKind>,
+    /// Those with an appeal that nobody has decided.
+    #[graphql(default)]
+    appealed: bool,
+    /// Those of which the policy in shadow would have decided otherwise.
+    #[graphql(default)]
+    differing_in_shadow: bool,
+}
+
+impl From<ViolationFilterInput> for ViolationFilter {
+    fn from(input: ViolationFilterInput) -> Self {
+        Self {
+            account: input.account.as_ref().map(account_id),
+            kind: input.kind.map(tos::ViolationKind::from),
+            from: None,
+            is_appealed: input.appealed,
+            differs_in_shadow: input.differing_in_shadow,
+        }
+    }
+}
+
 /// Whether a policy decides, or only says what it would.
 #[derive(Debug, Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "tos::PolicyMode")]
@@ -94,24 +121,14 @@ impl EnforcementQuery {
         context: &Context<'_>,
         #[graphql(default = 20, desc = "How many: 1 to 100.")] first: i32,
         #[graphql(desc = "Those after this cursor.")] after: Option<String>,
-        #[graphql(desc = "Of one account.")] account: Option<ID>,
-        #[graphql(desc = "Of one kind.")] kind: Option<ViolationKind>,
-        #[graphql(default = false, desc = "Those with an appeal that nobody has decided.")] appealed: bool,
-        #[graphql(default = false, desc = "Those of which the policy in shadow would have decided otherwise.")]
-        differing_in_shadow: bool,
+        #[graphql(desc = "Which; all of them when left out.")] filter: Option<ViolationFilterInput>,
     ) -> Result<ViolationConnection> {
         let asked = Asked::of(context)?;
         let _turn = asked.turn().await?;
         let listed = async {
             let length = page::length(first)?;
             let place = after.as_deref().map(page::place).transpose()?;
-            let filter = ViolationFilter {
-                account: account.as_ref().map(account_id),
-                kind: kind.map(tos::ViolationKind::from),
-                from: None,
-                is_appealed: appealed,
-                differs_in_shadow: differing_in_shadow,
-            };
+            let filter = filter.map(ViolationFilter::from).unwrap_or_default();
             Ok((asked.platform.tos().queue(&asked.context, &filter, place, length).await?, length))
         };
         let (all, length) = listed.await.map_err(|error: Error| dress(&error, asked))?;

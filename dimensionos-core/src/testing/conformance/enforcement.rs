@@ -58,7 +58,7 @@ fn violation(number: u8, account: AccountId, rule: Rule) -> Violation {
 }
 
 /// The same with everything that a violation may come to have.
-fn full(violation: Violation) -> Violation {
+fn full(violation: &Violation) -> Violation {
     let operator = AccessKeyId::from_bits(1 << 127);
     let at = violation.detected_at.after(MINUTE);
     Violation {
@@ -83,7 +83,7 @@ fn full(violation: Violation) -> Violation {
             withdrawn_at: Some(at),
         }),
         handled_by: vec![operator, AccessKeyId::from_bits(7)],
-        ..violation
+        ..violation.clone()
     }
 }
 
@@ -94,7 +94,7 @@ pub async fn a_violation_is_kept_whole_and_changed_whole(store: &dyn Store) {
     tx.insert_violation(&plain).await.expect("a violation is added");
     commit(tx).await;
     assert_eq!(read(store).await.violation(plain.id).await.unwrap(), Some(plain.clone()));
-    let changed = full(plain);
+    let changed = full(&plain);
     let mut tx = write(store).await;
     tx.update_violation(&changed).await.expect("a violation is changed");
     commit(tx).await;
@@ -114,7 +114,7 @@ pub async fn violations_are_listed_newest_first_in_pages(store: &dyn Store) {
         violation(3, id(1), Rule::Scan),
         Violation { shadow, ..violation(2, id(2), Rule::SpamVolume) },
         Violation { appeal: Some(appeal), shadow: same, ..violation(1, id(1), Rule::Mining) },
-        full(violation(0, id(1), Rule::CopyrightNotice)),
+        full(&violation(0, id(1), Rule::CopyrightNotice)),
     ];
     for one in &all {
         tx.insert_violation(one).await.expect("a violation is added");
@@ -143,7 +143,7 @@ pub async fn violations_are_counted_by_what_they_are(store: &dyn Store) {
     put_account(store, &account(1)).await;
     let mut tx = write(store).await;
     let all =
-        [violation(0, id(1), Rule::Scan), violation(1, id(1), Rule::Mining), full(violation(2, id(1), Rule::Scan))];
+        [violation(0, id(1), Rule::Scan), violation(1, id(1), Rule::Mining), full(&violation(2, id(1), Rule::Scan))];
     for one in &all {
         tx.insert_violation(one).await.expect("a violation is added");
     }
@@ -163,7 +163,7 @@ pub async fn violations_that_are_over_are_purged_unless_somebody_waits(store: &d
     put_account(store, &account(1)).await;
     let appeal = Appeal { ground: AppealGround::NotMe, filed_at: NOW, sealed_statement: None, decided: None };
     let waiting = Violation { appeal: Some(appeal), ..violation(0, id(1), Rule::Scan) };
-    let decided = full(violation(1, id(1), Rule::Scan));
+    let decided = full(&violation(1, id(1), Rule::Scan));
     let later = violation(9, id(1), Rule::Scan);
     let mut tx = write(store).await;
     for one in [&waiting, &decided, &later, &violation(2, id(1), Rule::Scan)] {
