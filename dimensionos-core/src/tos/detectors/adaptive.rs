@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use self::habit::Habit;
+use self::habit::{Habit, larger};
 pub use self::habit::{HabitParameters, Score};
 use crate::time::Timestamp;
 use crate::tos::flag::MAX_SUPPORTING;
@@ -120,6 +120,7 @@ impl Adaptive {
     }
 
     /// Whether enough was seen for a notice. The score is there from the second sample on.
+    #[inline]
     #[must_use]
     pub fn is_ready(&self, parameters: &AdaptiveParameters) -> bool {
         self.habit.samples() >= parameters.least_samples
@@ -127,13 +128,15 @@ impl Adaptive {
     }
 
     /// The largest next figure that would raise no notice, were the habit ready.
+    #[inline]
     #[must_use]
     pub fn at_most(&self, parameters: &AdaptiveParameters) -> f64 {
         let usual = self.habit.at_most(parameters.notice_ranges, parameters.least_range, &parameters.habit);
-        usual.max(parameters.least_figure)
+        larger(usual, parameters.least_figure)
     }
 
     /// The milliseconds since the last sample, as far as they count.
+    #[inline]
     #[expect(clippy::cast_sign_loss, reason = "a step is 0 to an hour")]
     fn step(&mut self, at: Timestamp) -> u32 {
         let since_last = (at.as_millis() - self.last_at).clamp(0, STEP_MILLIS_AT_MOST) as u32;
@@ -155,7 +158,7 @@ impl Adaptive {
     ) {
         let is_up = self.notice.raised_at > 0.0;
         let again = RAISE_AGAIN_AT * f64::from(self.notice.raised_at);
-        let limit = self.at_most(parameters).max(again);
+        let limit = larger(self.at_most(parameters), again);
         if value > limit {
             sink(Finding::Raised(self.flag(at, step, Figure { signal, observed: value, limit }, parameters)));
             self.notice = Notice { limit: limit as f32, raised_at: value as f32, down_since: 0 };

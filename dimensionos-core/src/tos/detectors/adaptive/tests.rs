@@ -138,6 +138,17 @@ fn a_fall_is_scored_and_not_noticed() {
 }
 
 #[test]
+fn an_outage_is_a_spike_and_nothing_where_nothing_is_usual_is_none() {
+    let mut steady = used_to(9, 3_000);
+    assert!(observe(&mut steady, instant(3_000), 0.0).0.spike > UNUSUAL);
+    let mut sparse = Adaptive::new();
+    for sample in 0..3_000 {
+        let (score, _) = observe(&mut sparse, instant(sample), if sample % 10 == 0 { 5.0 } else { 0.0 });
+        assert!(score.spike < UNUSUAL || sample % 10 < 2 || sample < 100, "{sample}: {score:?}");
+    }
+}
+
+#[test]
 fn what_lasts_is_said_once_and_what_returns_to_old_bounds_not_at_all() {
     let mut adaptive = used_to(8, 3_000);
     let scores: Vec<f64> =
@@ -201,11 +212,17 @@ proptest! {
     fn another_unit_of_the_same_figure_scores_the_same(seed in any::<u64>(), power in -10..30_i32) {
         let factor = 2.0_f64.powi(power);
         let (mut one, mut other) = (Adaptive::new(), Adaptive::new());
+        let mut ties = 0;
         for sample in 0..600 {
             let value = ordinary(seed, sample) + if sample % 97 == 96 { 70.0 } else { 0.0 };
             let scores = [observe(&mut one, instant(sample), value), observe(&mut other, instant(sample), value * factor)];
             prop_assert!((scores[0].0.spike - scores[1].0.spike).abs() < 1e-3, "{scores:?}");
-            prop_assert!((scores[0].0.novelty - scores[1].0.novelty).abs() < 1e-2, "{scores:?}");
+            // What equals what was said of late but for rounding is said in one unit and not in the other.
+            let novelty = [scores[0].0.novelty, scores[1].0.novelty];
+            let is_tie = novelty[0].min(novelty[1]) <= 0.0 && novelty[0].max(novelty[1]) > 0.0;
+            prop_assert!(is_tie || (novelty[0] - novelty[1]).abs() < 1e-2, "{scores:?}");
+            ties += u32::from(is_tie);
         }
+        prop_assert!(ties <= 3, "{ties}");
     }
 }
