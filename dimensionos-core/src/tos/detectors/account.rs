@@ -174,7 +174,7 @@ impl AccountDetectors {
             // The figure was taken over the stretch, however long ago its metric was last fed.
             self.feed(sample.taken_at(), parameters, &mut |finding| match finding {
                 Finding::Raised(flag) => {
-                    sink(Finding::Raised(Flag { window: Duration::from_millis(gathered), ..flag }))
+                    sink(Finding::Raised(Flag { window: Duration::from_millis(gathered), ..flag }));
                 }
                 lowered @ Finding::Lowered { .. } => sink(lowered),
             });
