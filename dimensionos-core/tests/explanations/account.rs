@@ -133,13 +133,13 @@ fn encrypting(chance: &mut Chance) -> Vec<Input> {
         for _ in 0..chance.between(10, 35) {
             let mut sample = later(&mut at, step + chance.between(0, 90));
             let mut signals = Signals::new();
-            if sees & 3 != 0 {
+            if sees & 0b0011 != 0 {
                 sample.add(Counter::FileOperations, operations);
                 signals.add(Signal::FilesOverwritten, operations * share / 10);
                 signals.add(Signal::FilesRenamed, operations / 9);
             }
             signals.add(Signal::BytesRead, read);
-            if sees & 12 != 0 {
+            if sees & 0b1100 != 0 {
                 signals.add(Signal::BytesWritten, read * chance.between(5, 9) / 7);
                 signals.add(Signal::BytesOverwritten, read * share / 10);
             }

@@ -113,7 +113,7 @@ fn with_less(flag: &Flag, events: &[Event], at_peer: u64) -> Vec<Event> {
                 }
                 Rule::Scan if connection.failed > 0 => {
                     // So many peers fail, and the others answer.
-                    if (peers.len() as f64) < flag.counterfactual.at_most.floor() {
+                    if f64::from(u32::try_from(peers.len()).unwrap()) < flag.counterfactual.at_most.floor() {
                         peers.insert(connection.peer);
                     }
                     if !peers.contains(&connection.peer) {

@@ -37,8 +37,11 @@ fn a_restart_from_saved_state_gives_the_same_flags_whatever_the_account_does() {
     }
 }
 
-/// What abuse of one kind looks like, sample by sample, and what it raises.
-fn abuses() -> [(Rule, Duration, usize, fn(Sample) -> Input); 7] {
+/// What it raises, how far samples of it are apart, how many there are, and what they are.
+type Abuse = (Rule, Duration, usize, fn(Sample) -> Input);
+
+/// What abuse of one kind looks like, sample by sample.
+fn abuses() -> [Abuse; 7] {
     let second = Duration::from_secs(1);
     [
         (Rule::ExcessQuarterHour, second * 10, 180, |sample| {
