@@ -57,6 +57,11 @@ pub struct Exit {
 
 /// What would have kept a rule from firing: the same inputs, but for that signal of which no more than this in the
 /// flag's window. Every input of the signal in the window, scaled by `at_most / observed`, is such inputs.
+///
+/// Some signals are reckoned from inputs. Those of `excess_seconds` are what levels are over their limits, and all of what
+/// counters count; of `times_of_limit` and `cpu_share`, levels and counts as a whole; of `attempts_at_one_peer`, the
+/// attempts at that peer. `unflagged_failed_logins` are those of sources that raised no flag. Each metric has a habit of
+/// its own, so for what is unusual the rule is silent about that metric.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Counterfactual {
     /// What there would have had to be less of.

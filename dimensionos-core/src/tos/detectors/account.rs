@@ -12,7 +12,7 @@ use crate::tos::detectors::{
     AccountSignIns, Mining, MiningParameters, Network, NetworkParameters, Ransomware, RansomwareParameters,
     ResourceExcess, ResourceExcessParameters, SignInParameters, Spam, SpamParameters,
 };
-use crate::tos::flag::Finding;
+use crate::tos::flag::{Finding, Flag};
 use crate::tos::signal::Signals;
 
 /// How often habits are fed: the pace at which they were tuned.
@@ -165,16 +165,25 @@ impl AccountDetectors {
         // A clock that was set back begins the stretch again.
         if self.gathering_since == 0 || now < self.gathering_since {
             self.gathering_since = now;
+            self.gathering = Default::default();
         }
-        if now - self.gathering_since >= pace {
-            self.feed(sample.taken_at(), parameters, sink);
-            self.gathering_since = now;
-        }
+        // A sample tells of the time before it, so the one that ends a stretch is part of it.
         for (gathering, (_, metric)) in self.gathering.iter_mut().zip(HABITS) {
             if let Some(amount) = metric.of(sample) {
                 gathering.sum += amount;
                 gathering.count += 1;
             }
+        }
+        let gathered = now - self.gathering_since;
+        if gathered >= pace {
+            // The figure was taken over the stretch, however long ago its metric was last fed.
+            self.feed(sample.taken_at(), parameters, &mut |finding| match finding {
+                Finding::Raised(flag) => {
+                    sink(Finding::Raised(Flag { window: Duration::from_millis(gathered), ..flag }));
+                }
+                lowered @ Finding::Lowered { .. } => sink(lowered),
+            });
+            self.gathering_since = now;
         }
     }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::allocation::TierName;
 use crate::time::Timestamp;
+use crate::tos::detectors::windows::millis;
 use crate::tos::{Counterfactual, Exit, Figure, Finding, Flag, LEAVE_AT, Latch, MAX_SUPPORTING, Rule, Severity, Turn};
 
 /// What part of its limit a faded sum may have been at before the window of its flag began. With the 0.6 of
@@ -24,14 +25,14 @@ pub(super) struct Standing {
 impl Standing {
     /// How long the figure has been stirring, and the instant where it began with it.
     #[expect(clippy::cast_sign_loss, reason = "instants begin with 1970")]
-    fn stirring(&mut self, at: Timestamp, part: f64) -> Duration {
+    fn stirring(&mut self, at: Timestamp, part: f64, reach: Duration) -> Duration {
         let now = (at.as_millis() as u64).max(1);
         if part <= QUIET_PART {
             self.stirring_since = 0;
             return Duration::ZERO;
         }
         if self.stirring_since == 0 || self.stirring_since > now {
-            self.stirring_since = now;
+            self.stirring_since = now.saturating_sub(millis(reach)).max(1);
         }
         Duration::from_millis(now - self.stirring_since + 1)
     }
@@ -47,6 +48,10 @@ pub(super) struct Claim {
     pub(super) window: Duration,
     /// The limit to be quiet beside, where the figure is a faded sum. It is the smallest one that the rule may take.
     pub(super) quiet_beside: Option<f64>,
+    /// What else may not be more than a quiet part of itself before the window begins: 0 where there is nothing.
+    pub(super) unrest: f64,
+    /// Since how long ago there are inputs that the rule is asked about for the first time now.
+    pub(super) reach: Duration,
     /// How long all of it has to hold before the flag goes up,
     pub(super) rise: Duration,
     /// and how long it has to be well below before the flag goes down.
@@ -64,7 +69,10 @@ impl Claim {
     pub(super) fn hold(self, standing: &mut Standing, at: Timestamp, sink: &mut impl FnMut(Finding)) {
         let figure = part(self.figure.observed, self.figure.limit);
         let ratio = if self.gate > 1.0 { figure } else { figure.min(self.gate) };
-        let stirring = self.quiet_beside.map(|limit| standing.stirring(at, part(self.figure.observed, limit)));
+        let stirring = self.quiet_beside.map(|limit| {
+            let unrest = part(self.figure.observed, limit).max(self.unrest);
+            standing.stirring(at, unrest, self.reach)
+        });
         match standing.latch.take_for(at, ratio, self.rise, self.fall) {
             Some(Turn::Raised { since }) => sink(Finding::Raised(Flag {
                 rule: self.rule,

@@ -51,6 +51,8 @@ pub(super) struct Measured {
     pub(super) observed: f64,
     pub(super) limit: f64,
     pub(super) window: Duration,
+    /// How far the same is over a limit of another kind, as a part of that limit, where that is farther.
+    pub(super) at_least: f64,
     /// What still stands of the same kind elsewhere, as a part of the limit: it keeps a flag up and raises none.
     pub(super) standing: f64,
     pub(super) gate: Gate,
@@ -71,6 +73,7 @@ impl Measured {
             observed,
             limit,
             window,
+            at_least: 0.0,
             standing: 0.0,
             gate: Gate::Open,
             harmful: 1.0,
@@ -81,7 +84,7 @@ impl Measured {
     }
 
     pub(super) fn judge(self, at: Timestamp, latch: &mut Latch, sink: &mut impl FnMut(Finding)) -> Option<Turn> {
-        let ratio = (self.observed / self.limit).min(self.most);
+        let ratio = (self.observed / self.limit).max(self.at_least).min(self.most);
         let effective = match (latch.is_up(), self.gate.is_open()) {
             (false, true) => ratio,
             (false, false) => 0.0,

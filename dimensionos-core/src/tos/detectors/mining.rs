@@ -15,8 +15,9 @@ use crate::tos::{Counterfactual, Figure, Finding, Rule, Signal, Signals};
 
 const HOURS: usize = 24;
 const HOUR_SECONDS: i64 = 3_600;
-/// An hour's mean share of the processor is kept in two hundredths: within a quarter of a percent of it.
-const STEPS: f64 = 200.0;
+/// An hour's mean share of the processor is kept as how many such steps it is above the rule's share: within 0.8 % of it
+/// up to 41 times that share.
+const STEP: f64 = 1.015;
 /// What keeps the rule silent, as a part of its share. Hours differ from their mean by less than the rest.
 const SILENT_PART: f64 = 0.9;
 
@@ -76,7 +77,9 @@ pub struct Mining {
     /// Which hour since 1970 is going on.
     number: u32,
     hour: Hour,
-    /// The mean share of each of the last hours that was at the limit, in steps; 0 for the others.
+    /// Seconds since the processor was measured.
+    unmeasured: f32,
+    /// The mean share of each of the last hours that was at the limit, in steps from 1 on; 0 for the others.
     hours: [u8; HOURS],
     standing: Standing,
 }
@@ -103,13 +106,16 @@ impl Mining {
             self.hour = Hour::default();
             self.number = number;
         }
-        let seconds = elapsed.min(parameters.longest_gap).as_secs_f64();
+        // Samples without the processor may come in between: one that has it tells of all the time since the last.
+        self.unmeasured += elapsed.as_secs_f32();
+        let since = f64::from(self.unmeasured);
+        let seconds = since.min(parameters.longest_gap.as_secs_f64());
         let limit = allocation.cpu_millicores.max(1) as f64;
         let level = sample.level(Level::CpuMillicores).map(|level| level as f64);
         // Microseconds in a second over thousandths of a core.
-        let spent =
-            || Some(sample.added(Counter::CpuMicroseconds)? as f64 / 1_000.0 / elapsed.as_secs_f64().max(0.001));
+        let spent = || Some(sample.added(Counter::CpuMicroseconds)? as f64 / 1_000.0 / since.max(0.001));
         if let Some(used) = level.or_else(spent) {
+            self.unmeasured = 0.0;
             let off = used / limit - 1.0;
             self.hour.seconds += seconds as f32;
             if off < -0.5 {
@@ -132,8 +138,8 @@ impl Mining {
     /// Ends the hour that goes on, where another has begun.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "held to what a byte takes")]
     fn close(&mut self, next: u32, parameters: &MiningParameters) {
-        let share = self.hour.at_limit(parameters).unwrap_or(0.0);
-        self.hours[self.number as usize % HOURS] = (share * STEPS).min(255.0) as u8;
+        let steps = |share: f64| (1.0 + (share / parameters.share).log(STEP).round()).clamp(1.0, 255.0) as u8;
+        self.hours[self.number as usize % HOURS] = self.hour.at_limit(parameters).map_or(0, steps);
         // Hours that nobody saw were not at the limit.
         for unseen in self.number.saturating_add(1)..next.min(self.number.saturating_add(1 + HOURS as u32)) {
             self.hours[unseen as usize % HOURS] = 0;
@@ -142,9 +148,10 @@ impl Mining {
 
     #[expect(clippy::cast_precision_loss, reason = "24 hours")]
     fn claim(&self, parameters: &MiningParameters, allocation: &Allocation) -> Claim {
-        let at_limit = self.hours.iter().filter(|share| **share > 0).count() as f64;
-        let total = self.hours.iter().map(|share| f64::from(*share)).sum::<f64>();
-        let figure = Figure { signal: "cpu_share", observed: part(total, at_limit) / STEPS, limit: parameters.share };
+        let shares = self.hours.iter().filter(|steps| **steps > 0);
+        let at_limit = shares.clone().count() as f64;
+        let total = shares.map(|steps| parameters.share * STEP.powi(i32::from(*steps) - 1)).sum::<f64>();
+        let figure = Figure { signal: "cpu_share", observed: part(total, at_limit), limit: parameters.share };
         let enough = f64::from(parameters.hours) - 0.5;
         let (network, disk, variation) = self.hour.rates();
         Claim {
@@ -153,6 +160,8 @@ impl Mining {
             figure,
             window: Duration::from_secs(HOURS as u64 * 3_600),
             quiet_beside: None,
+            unrest: 0.0,
+            reach: Duration::ZERO,
             // The day is the dwell.
             rise: Duration::ZERO,
             fall: Duration::ZERO,

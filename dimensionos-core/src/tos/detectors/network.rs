@@ -69,19 +69,29 @@ impl Default for NetworkParameters {
     }
 }
 
+/// What a report of sums may count.
+const REPORTED: [Signal; 5] = [
+    Signal::OutboundConnections,
+    Signal::FailedConnections,
+    Signal::DistinctPeers,
+    Signal::PacketsSent,
+    Signal::PacketsReceived,
+];
 /// Kinds of traffic, as indices of what is counted.
 const CONNECTIONS: usize = 0;
 const FAILED: usize = 1;
 const SENT: usize = 2;
 const RECEIVED: usize = 3;
 
-/// The rules about the network for one account: 176 bytes.
+/// The rules about the network for one account: 184 bytes.
 ///
 /// Feed it either the account's connections one by one, where they are seen, or what an agent counted of them. Time has
 /// to be told about once a second while a flag is up ([`pass`](Self::pass)): silence lowers a flag.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Network {
     passing: Passing,
+    /// When sums were last reported, as time passed; 0 before the first report.
+    reported: u64,
     traffic: Recent,
     hammering: Latch,
     repeated: Latch,
@@ -144,7 +154,9 @@ impl Network {
         self.judge_traffic(elapsed, parameters, sink);
     }
 
-    /// Takes what was counted since the last time. The first time says from when on is counted, and is not judged.
+    /// Takes what was counted since the last report that counted any of it: others only tell what time it is. The first
+    /// time says from when on is counted, and is not judged; nor is a report after the clock was set back, of which nobody
+    /// knows how long it took.
     ///
     /// Sums say less than connections do, and what they leave open is taken in favour of the account: that every
     /// connection that was answered was to another peer, and that the others were to all peers alike.
@@ -155,13 +167,21 @@ impl Network {
         parameters: &NetworkParameters,
         sink: &mut impl FnMut(Finding),
     ) {
-        let (had_begun, before) = (self.passing.has_begun(), self.passing.elapsed());
+        let had_begun = self.passing.has_begun();
         let elapsed = self.roll(at, None::<(&mut Connections, &mut fn() -> u64)>);
         if !had_begun {
+            self.reported = elapsed;
             return;
         }
-        let interval = Duration::from_millis(elapsed - before);
         let count = |signal| signals.get(signal);
+        if REPORTED.iter().all(|signal| count(*signal).is_none()) {
+            return self.judge_traffic(elapsed, parameters, sink);
+        }
+        let interval = Duration::from_millis(elapsed - self.reported);
+        self.reported = elapsed;
+        if interval.is_zero() {
+            return;
+        }
         let mut traffic = [0; KINDS];
         if let (Some(opened), Some(failed)) = (count(Signal::OutboundConnections), count(Signal::FailedConnections)) {
             let failed = failed.min(opened);

@@ -176,6 +176,8 @@ fn claim(
         figure,
         window: parameters.window,
         quiet_beside: Some(figure.limit),
+        unrest: 0.0,
+        reach: Duration::ZERO,
         rise: parameters.dwell,
         fall: parameters.dwell * 2,
         tier: None,

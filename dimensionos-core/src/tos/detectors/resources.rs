@@ -3,7 +3,8 @@
 //! The excess of a resource is what is over its limit as a part of the limit, so that 1 is twice the limit. Added up over
 //! time and over all resources it is in seconds: 60 s at twice a limit, or 120 s at half as much again, are 60 s of
 //! excess. A level tells of the time since it was measured before; counters are held against their limit as the pace of
-//! the last minute, and by the hour where the limit is by the hour.
+//! the last minute, and by the hour where the limit is by the hour. That pace is a faded sum of what was counted, each
+//! count as if it had come evenly since the one before it.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::monitoring::Sample;
 use crate::time::Timestamp;
 use crate::tos::detectors::claim::{Claim, Standing, part};
 use crate::tos::detectors::{COUNTERFACTUAL_PART, Pace, decay};
-use crate::tos::{Counterfactual, Figure, Finding, LEAVE_AT, MAX_SUPPORTING, Rule};
+use crate::tos::{Counterfactual, Figure, Finding, MAX_SUPPORTING, Rule};
 
 /// What tiers limit.
 const LIMITED: [Resource; 7] = [
@@ -80,7 +81,7 @@ pub struct ResourceExcess {
     /// By how much each resource is over its limit, as a part of it; below zero where it is
     /// under it, and 0 where nobody knows.
     excess: [f32; LIMITED.len()],
-    /// Seconds since each was measured, up to the longest gap.
+    /// Seconds since each was measured.
     ages: [f32; LIMITED.len()],
     /// The faded sums of the counters, for their pace.
     counted: [f32; LIMITED.len()],
@@ -111,11 +112,11 @@ impl ResourceExcess {
             }
         }
         for (index, resource) in LIMITED.into_iter().enumerate() {
-            self.ages[index] = (self.ages[index] + elapsed.as_secs_f32()).min(longest);
-            if let Some(usage) = self.usage(index, resource, sample, elapsed) {
+            self.ages[index] += elapsed.as_secs_f32();
+            if let Some(usage) = self.usage(index, resource, sample) {
                 self.excess[index] = (part(usage, limit(resource, allocation)) as f32 - 1.0).min(MOST_EXCESS);
                 if self.excess[index] > 0.0 {
-                    self.exceed(self.excess[index], self.ages[index]);
+                    self.exceed(self.excess[index], self.ages[index].min(longest));
                 }
                 self.ages[index] = 0.0;
             } else if self.ages[index] >= longest {
@@ -132,18 +133,30 @@ impl ResourceExcess {
     /// What is used of a resource, in the unit of its limit; absent where this sample does not say.
     #[expect(clippy::cast_precision_loss, reason = "amounts are at most 2^53 - 1")]
     #[expect(clippy::cast_possible_truncation, reason = "sums of which seven digits are enough")]
-    fn usage(&mut self, index: usize, resource: Resource, sample: &Sample, elapsed: Duration) -> Option<f64> {
+    fn usage(&mut self, index: usize, resource: Resource, sample: &Sample) -> Option<f64> {
         if let Some(level) = resource.level().and_then(|level| sample.level(level)) {
             return Some(level as f64);
         }
         let added = sample.added(resource.counter()?)? as f64;
-        let per = Duration::from_secs(resource.rate_seconds());
-        let window = per.max(PACE);
-        let sum = f64::from(self.counted[index]) * decay(elapsed, window) + added;
-        self.counted[index] = sum as f32;
-        // Processor time is in microseconds, and its limit in thousandths of a core.
-        let units = if resource == Resource::Cpu { 1_000.0 } else { 1.0 };
-        Some(sum * per.as_secs_f64() / window.as_secs_f64() / units)
+        // What was counted came evenly since this counter was last in a sample, which may be several ago.
+        let since = f64::from(self.ages[index]);
+        let window = pace_window(resource).as_secs_f64();
+        let weight = if since > 0.0 { (1.0 - (-since / window).exp()) * window / since } else { 1.0 };
+        self.counted[index] = (self.left_of(index, resource) + added * weight) as f32;
+        Some(f64::from(self.counted[index]) * pace(resource))
+    }
+
+    /// What is left by now of a counter's faded sum.
+    fn left_of(&self, index: usize, resource: Resource) -> f64 {
+        f64::from(self.counted[index]) * decay(Duration::from_secs_f32(self.ages[index]), pace_window(resource))
+    }
+
+    /// The most that the pace of a counter is by now as a part of its limit, whether it was measured of late or not.
+    fn pace_part(&self, allocation: &Allocation) -> f64 {
+        let paces = LIMITED.into_iter().enumerate().filter(|(index, _)| self.counted[*index] > 0.0);
+        let part_of =
+            |(index, resource)| part(self.left_of(index, resource) * pace(resource), limit(resource, allocation));
+        paces.map(part_of).fold(0.0, f64::max)
     }
 
     /// Adds an excess that lasted so many seconds up to now, its beginning faded by then.
@@ -169,10 +182,18 @@ impl ResourceExcess {
             *sum = (f64::from(*sum) * decay(waited, *window) + f64::from(pending)) as f32;
         }
         (self.pending, self.waiting) = ([0.0; WINDOWS.len()], 0.0);
+        let paces = self.pace_part(allocation);
+        // Not less than it was, for all rounding.
+        let reach = waited + Duration::from_millis(1);
         for index in 0..WINDOWS.len() {
-            self.of_sum(index, allocation, parameters).hold(&mut self.standings[index], at, sink);
+            // A pace over its limit goes on adding excess though nothing is done any more, so the window begins before it.
+            let unrest = if paces > 1.0 { f64::INFINITY } else { 0.0 };
+            let claim = Claim { unrest, reach, ..self.of_sum(index, allocation, parameters) };
+            claim.hold(&mut self.standings[index], at, sink);
         }
-        self.of_cap(allocation, parameters).hold(&mut self.capped, at, sink);
+        let claim = self.of_cap(allocation, parameters);
+        let claim = Claim { unrest: paces / parameters.hard_cap, reach, ..claim };
+        claim.hold(&mut self.capped, at, sink);
     }
 
     fn of_sum(&self, index: usize, allocation: &Allocation, parameters: &ResourceExcessParameters) -> Claim {
@@ -185,6 +206,8 @@ impl ResourceExcess {
             figure,
             window,
             quiet_beside: Some(limit),
+            unrest: 0.0,
+            reach: Duration::ZERO,
             rise: RISE,
             fall: window / FALL_PART,
             tier: Some(allocation.tier),
@@ -203,13 +226,16 @@ impl ResourceExcess {
             severity: Rule::HardCap.severity(),
             figure,
             window: parameters.hard_cap_dwell,
-            quiet_beside: None,
+            // The pace of a counter is a faded sum.
+            quiet_beside: Some(parameters.hard_cap),
+            unrest: 0.0,
+            reach: Duration::ZERO,
             rise: parameters.hard_cap_dwell,
             fall: parameters.hard_cap_dwell * 2,
             tier: Some(allocation.tier),
             gate: f64::INFINITY,
             supporting: self.over(allocation, parameters.hard_cap),
-            counterfactual: Counterfactual { signal: figure.signal, at_most: figure.limit * LEAVE_AT },
+            counterfactual: Counterfactual { signal: figure.signal, at_most: figure.limit * COUNTERFACTUAL_PART },
         }
     }
 
@@ -237,6 +263,19 @@ impl ResourceExcess {
 #[expect(clippy::cast_precision_loss, reason = "limits that people set are far below 2^53")]
 fn limit(resource: Resource, allocation: &Allocation) -> f64 {
     resource.limit(allocation).unwrap_or(u64::MAX).max(1) as f64
+}
+
+/// Over how long the pace of a counter is taken.
+fn pace_window(resource: Resource) -> Duration {
+    Duration::from_secs(resource.rate_seconds()).max(PACE)
+}
+
+/// The pace, in the unit of the limit, that one counted makes within [`pace_window`]. Processor time is in microseconds,
+/// and its limit in thousandths of a core.
+#[expect(clippy::cast_precision_loss, reason = "an hour at most")]
+fn pace(resource: Resource) -> f64 {
+    let units = if resource == Resource::Cpu { 1_000.0 } else { 1.0 };
+    resource.rate_seconds() as f64 / pace_window(resource).as_secs_f64() / units
 }
 
 /// What a resource's use is measured as, in the unit of its limit.

@@ -149,7 +149,8 @@ fn harmful(source: &Source, parameters: &SignInParameters) -> f64 {
     if source.succeeded.sum() == 0 { parameters.harmful } else { f64::INFINITY }
 }
 
-/// The window whose limit is passed by most is the one that is spoken of.
+/// The longest window whose limit is passed is the one that is spoken of: with few enough in it the shorter ones have few
+/// enough as well. How much it weighs goes by the window whose limit is passed by most, which is named beside it.
 fn judge_failures(
     source: &mut Source,
     at: Timestamp,
@@ -157,23 +158,33 @@ fn judge_failures(
     parameters: &SignInParameters,
     sink: &mut impl FnMut(Finding),
 ) {
-    let measured = |failures: Halves, limit: u32, window| {
-        let span = failures.span(elapsed, window);
-        Measured::new(Rule::StuffingFailures, Signal::FailedLogins.name(), failures.sum().into(), limit.into(), span)
+    let failures = |halves: Halves, limit: u32, signal, window| (halves, f64::from(limit), signal, window);
+    let windows = [
+        failures(source.minute, parameters.failures_minute, "failed_logins_in_a_minute", MINUTE),
+        failures(source.hour, parameters.failures_hour, "failed_logins_in_an_hour", HOUR),
+        failures(source.day, parameters.failures_day, "failed_logins_in_a_day", DAY),
+    ];
+    let parts = windows.map(|(halves, limit, ..)| f64::from(halves.sum()) / limit);
+    let worst = (1..windows.len()).fold(0, |worst, index| if parts[index] >= parts[worst] { index } else { worst });
+    let spoken = (0..windows.len()).rev().find(|index| parts[*index] > 1.0).unwrap_or(worst);
+    let (halves, limit, _, window) = windows[spoken];
+    let span = halves.span(elapsed, window);
+    let name = Signal::FailedLogins.name();
+    let measured = Measured::new(Rule::StuffingFailures, name, halves.sum().into(), limit, span);
+    let gate = if worst == spoken {
+        Gate::Open
+    } else {
+        let (halves, limit, signal, _) = windows[worst];
+        Gate::Least { signal, observed: halves.sum().into(), limit }
     };
-    let worst = [
-        measured(source.minute, parameters.failures_minute, MINUTE),
-        measured(source.hour, parameters.failures_hour, HOUR),
-        measured(source.day, parameters.failures_day, DAY),
-    ]
-    .into_iter()
-    .max_by(|one, other| (one.observed / one.limit).total_cmp(&(other.observed / other.limit)));
-    let harmful = harmful(source, parameters);
-    if let Some(measured) = worst {
-        // What is left in the window may all have come within one minute, and is not to be too many for that either.
-        let silent_at = (f64::from(parameters.failures_minute) / measured.limit).min(1.0);
-        Measured { harmful, silent_at, ..measured }.judge(at, &mut source.failures_latch, sink);
-    }
+    // What is left in the window may all have come within one minute, and is not to be too many for that either.
+    let least = windows.iter().map(|(_, limit, ..)| *limit).fold(limit, f64::min);
+    let silent_at = least / limit;
+    Measured { harmful: harmful(source, parameters), at_least: parts[worst], gate, silent_at, ..measured }.judge(
+        at,
+        &mut source.failures_latch,
+        sink,
+    );
 }
 
 fn judge_names(
@@ -190,10 +201,12 @@ fn judge_names(
     Measured { harmful: harmful(source, parameters), ..measured }.judge(at, &mut source.names_latch, sink);
 }
 
-/// The rules about one account whose workload fails to sign in elsewhere, from what an agent counted: 128 bytes.
+/// The rules about one account whose workload fails to sign in elsewhere, from what an agent counted: 136 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct AccountSignIns {
     passing: Passing,
+    /// When failures were last reported, as time passed.
+    reported: u64,
     recent: Recent,
     failures_latch: Latch,
     names_latch: Latch,
@@ -206,7 +219,8 @@ impl AccountSignIns {
         Self::default()
     }
 
-    /// Takes what was counted since the last time. Different names are those of one report, which is no more than there
+    /// Takes what was counted since the last report that counted failures: others only tell what time it is. Different
+    /// names are those of one report, which is no more than there
     /// were in the hour: reports cannot tell whether theirs are the same.
     #[expect(clippy::cast_precision_loss, reason = "counts of an hour")]
     pub fn signals(
@@ -216,21 +230,29 @@ impl AccountSignIns {
         parameters: &SignInParameters,
         sink: &mut impl FnMut(Finding),
     ) {
-        let before = self.passing;
+        let had_begun = self.passing.has_begun();
         let elapsed = self.passing.take(at);
         let at = self.passing.now();
         self.recent.roll(elapsed, HOUR);
         // What a first report counts may be of any length, and one over hours is held against the hours it covers.
-        let Some(interval) = before.has_begun().then(|| Duration::from_millis(elapsed - before.elapsed())) else {
+        if !had_begun {
+            self.reported = elapsed;
             return;
-        };
+        }
+        // A report after the clock was set back takes no time at all, and is one of an instant.
+        let interval = Duration::from_millis((elapsed - self.reported).max(1));
+        if signals.get(Signal::FailedLogins).is_some() {
+            self.reported = elapsed;
+        }
         let hours = (interval.as_secs_f64() / HOUR.as_secs_f64()).max(1.0);
         let failures = signals.get(Signal::FailedLogins).unwrap_or_default();
         let names = signals.get(Signal::FailedLoginNames).unwrap_or_default().min(failures);
-        self.recent.add(FAILED, failures);
         let (observed, window) = if interval > HOUR * 3 / 4 {
+            // What was counted over hours says nothing of the last one, and stands for itself.
+            self.recent.clear(elapsed);
             (failures, interval)
         } else {
+            self.recent.add(FAILED, failures);
             (self.recent.sum(FAILED), self.recent.span(elapsed, HOUR))
         };
         let limit = f64::from(parameters.failures_hour) * hours;

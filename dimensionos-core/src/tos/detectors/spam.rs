@@ -111,6 +111,8 @@ impl Spam {
             figure,
             window: parameters.window,
             quiet_beside: Some(least),
+            unrest: 0.0,
+            reach: Duration::ZERO,
             // A burst is over before any dwell is; the hour is the dwell.
             rise: Duration::ZERO,
             fall: parameters.window / 4,

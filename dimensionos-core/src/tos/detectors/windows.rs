@@ -33,11 +33,6 @@ impl Passing {
         self.elapsed
     }
 
-    /// How much has passed.
-    pub(super) fn elapsed(&self) -> u64 {
-        self.elapsed
-    }
-
     /// The latest instant, by the clock as it is now.
     pub(super) fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.last)

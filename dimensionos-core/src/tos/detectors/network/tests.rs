@@ -280,5 +280,5 @@ fn a_clock_that_is_set_back_raises_nothing_by_itself() {
 
 #[test]
 fn the_rules_take_as_many_bytes_as_they_say() {
-    assert_eq!(size_of::<Network>(), 176);
+    assert_eq!(size_of::<Network>(), 184);
 }

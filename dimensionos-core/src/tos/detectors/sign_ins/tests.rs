@@ -192,5 +192,5 @@ fn a_crowd_of_sources_does_not_push_out_one_that_attacks() {
 
 #[test]
 fn a_source_takes_as_many_bytes_as_it_says() {
-    assert_eq!((size_of::<Source>(), size_of::<AccountSignIns>()), (248, 128));
+    assert_eq!((size_of::<Source>(), size_of::<AccountSignIns>()), (248, 136));
 }
