@@ -102,7 +102,7 @@ pub(crate) fn machines_of(folder: &Path) -> Result<Vec<Vec<Observation>>, Box<dy
         let mut text = String::new();
         if name.ends_with(".csv.gz") {
             GzDecoder::new(File::open(&place)?).read_to_string(&mut text)?;
-        } else if name.ends_with(".csv") {
+        } else if place.extension().is_some_and(|extension| extension == "csv") {
             File::open(&place)?.read_to_string(&mut text)?;
         } else {
             continue;
@@ -129,7 +129,6 @@ struct Machine {
 impl Machine {
     /// Reads a line; absent where it holds no sample, such as the heading.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "figures of a meter, none below zero")]
-    #[expect(clippy::cast_precision_loss, reason = "figures far below 2^53")]
     fn observation(&mut self, line: &str) -> Option<Observation> {
         let fields: Vec<f64> = line.split(';').map(|field| field.trim().parse().ok()).collect::<Option<_>>()?;
         let [at, cores, capacity, used, _, provisioned, memory, read, written, received, sent, ..] = fields[..] else {

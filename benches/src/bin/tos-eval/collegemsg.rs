@@ -51,8 +51,11 @@ pub(crate) fn evaluate(folder: &Path, report: &mut Report) -> Result<(), Box<dyn
     put(report, "benign.collegemsg_user_days", json!(days))
 }
 
+/// Who wrote, to whom, and when, in seconds.
+type Message = (u32, u32, i64);
+
 /// Every message of every file of the folder, in the order of time.
-fn messages(folder: &Path) -> Result<Vec<(u32, u32, i64)>, Box<dyn Error>> {
+fn messages(folder: &Path) -> Result<Vec<Message>, Box<dyn Error>> {
     let mut messages = Vec::new();
     for entry in fs::read_dir(folder)? {
         let place = entry?.path();

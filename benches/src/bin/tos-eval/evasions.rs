@@ -44,7 +44,6 @@ pub(crate) fn evaluate(_: &Path, report: &mut Report) -> Result<(), Box<dyn Erro
 /// Every evasion: its name, what is fed, and what a detector that is not fooled raises.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small figures, not below zero")]
 #[expect(clippy::cast_precision_loss, reason = "a few days in milliseconds")]
-#[expect(clippy::too_many_lines, reason = "a list")]
 fn evasions() -> Vec<(&'static str, Vec<Input>, Vec<Rule>)> {
     let busy = |times: f64| move |at| vec![cpu(at, times)];
     let encrypting = |pace: f64| series(120, 1, |at| vec![files(at, pace)]);
