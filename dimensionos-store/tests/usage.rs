@@ -76,7 +76,7 @@ impl Process {
     }
 
     async fn report(&self, sequence: u64, samples: &[(AccountId, Sample)]) -> Result<bool, Code> {
-        let report = Report { source: "".parse().unwrap(), sequence, samples: samples.to_vec() };
+        let report = Report { source: "".parse().unwrap(), sequence, samples: samples.to_vec(), signals: Vec::new() };
         let receipt = self.platform.monitoring().report(&self.agent, report).await;
         receipt.map(|receipt| receipt.is_duplicate).map_err(|error| error.code())
     }
