@@ -10,7 +10,7 @@ use dimensionos_core::payment::{ServiceStatus, StatusReason};
 use dimensionos_core::testing::FixedClock;
 use dimensionos_core::tos::{
     AppealGround, ComplaintState, Counterfactual, Exit, Figure, Flag, NewComplaint, PaperDigest, Rule, Sanction,
-    Severity, Violation, ViolationState,
+    Severity, Signal, Signals, Violation, ViolationState,
 };
 use dimensionos_core::users::Registration;
 use dimensionos_core::{AccountId, Caller, Clock, Context, Error, MemoryStore, Platform, Timestamp};
@@ -208,4 +208,33 @@ async fn what_a_countered_complaint_led_to_ends_by_the_clock() {
     scene.clock.advance(Duration::from_millis(1));
     assert_eq!(state().await, ComplaintState::Restored);
     assert_eq!(scene.again(&last).await.state(scene.clock.now()), ViolationState::Expired);
+}
+
+#[tokio::test]
+async fn a_program_that_meters_by_itself_has_its_counts_looked_at_and_what_is_found_is_done_before_it_ends() {
+    let scene = Scene::new().await;
+    let scan = Signals::new()
+        .with(Signal::OutboundConnections, 36)
+        .with(Signal::FailedConnections, 34)
+        .with(Signal::DistinctPeers, 36);
+    let monitoring = scene.platform.monitoring();
+    for _ in 0..60 {
+        let now = scene.clock.now();
+        monitoring.show(&Context::system(), scene.account, now, &scan).await.unwrap();
+        scene.clock.advance(Duration::from_secs(2));
+    }
+    let ahead = scene.clock.now().after(HOUR);
+    assert!(matches!(
+        monitoring.show(&Context::system(), scene.account, ahead, &scan).await,
+        Err(Error::InvalidInput { field: "at", .. })
+    ));
+    assert!(matches!(
+        monitoring.show(&operator(1), scene.account, scene.clock.now(), &scan).await,
+        Err(Error::Forbidden)
+    ));
+    scene.platform.close().await.unwrap();
+    let found = scene.platform.tos().violations(&operator(1), scene.account, None, 10).await.unwrap();
+    let scan = found.iter().find(|one| one.grounds.rule == Rule::Scan).unwrap();
+    assert_eq!(scan.imposed.sanction(), Sanction::Throttle);
+    assert_eq!(scene.calls_per_hour().await, 100);
 }

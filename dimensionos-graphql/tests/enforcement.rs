@@ -290,3 +290,20 @@ async fn a_policy_is_tried_in_shadow_before_it_decides() {
     let refusal = client.refusal(report, json!({ "month": "2999-01-01T00:00:00Z" })).await;
     assert_eq!((&refusal["code"], &refusal["field"]), (&json!("INVALID_INPUT"), &json!("month")));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn passwords_that_are_tried_are_told_to_operators_and_held_against_no_account() {
+    let home = Home::new();
+    let scene = scene(&home).await;
+    let login = "mutation { login(input: { identity: { email: \"ada@example.org\" }, password: \"violet harbour kestrel 42\" }) { account { id } } }";
+    let flags = "{ signInFlags { rule signal observed limit } }";
+    assert_eq!(scene.operator.data(flags, Value::Null).await["signInFlags"], json!([]));
+    let client = scene.server.client();
+    for _ in 0..8 {
+        assert_eq!(client.code(login, Value::Null).await, "INVALID_CREDENTIALS");
+    }
+    let flags = scene.operator.data(flags, Value::Null).await["signInFlags"].clone();
+    assert_eq!((&flags[0]["rule"], &flags[0]["signal"]), (&json!("stuffing-failures@1"), &json!("failed_logins")));
+    assert!(flags[0]["observed"].as_f64().unwrap() > flags[0]["limit"].as_f64().unwrap(), "{flags}");
+    assert_eq!(scene.violations().await, Vec::<Value>::new());
+}

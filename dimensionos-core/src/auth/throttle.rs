@@ -3,6 +3,7 @@
 //! Failures are counted by source and, loosely, by account; each count runs off with time. Past a limit nobody is locked
 //! out: whoever attaches a proof of work, harder the more failures there are, goes on at once.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ use crate::auth::proof::{Guess, Proof, Proofs, Purpose, Spent};
 use crate::auth::tally::{Rule, Tallies};
 use crate::entropy::{self, Entropy, EntropyError};
 use crate::time::Timestamp;
+use crate::tos::detectors::{SignIn, SignInParameters, SignIns};
+use crate::tos::{Finding, Flag};
 use crate::users::AnonymousId;
 
 /// Where a call comes from. It is used to count failures, as a digest under a key that lives in memory for a day, and
@@ -82,6 +85,21 @@ pub(crate) struct Throttle {
     source_key: Mutex<Option<SourceKey>>,
     proofs: Proofs,
     entropy: Arc<dyn Entropy>,
+    watch: Mutex<Watch>,
+}
+
+/// Sources whose sign-ins are looked at: a quarter of a megabyte, and the least suspicious make room.
+const WATCHED_SOURCES: usize = 1_024;
+/// What was found about sign-ins that is remembered: what operators look at in a day of attacks.
+const REMEMBERED_FLAGS: usize = 100;
+
+/// Who tries passwords, and whether the whole service is tried: beside the limits, which slow each of them down, for
+/// operators to know.
+#[derive(Debug)]
+struct Watch {
+    sign_ins: SignIns,
+    /// What was found, newest last. Of a source it says no more than that there is one.
+    flags: VecDeque<Flag>,
 }
 
 /// A source under the key of the day.
@@ -122,6 +140,9 @@ pub(crate) struct Attempt<'a> {
     /// The work that was done for it.
     work: Option<Spent>,
     is_forgiven: bool,
+    /// Whether it is about a password, and so one sign-in more that may have failed.
+    is_sign_in: bool,
+    has_succeeded: bool,
     now: Timestamp,
 }
 
@@ -130,9 +151,9 @@ impl Attempt<'_> {
     pub(crate) fn judged<T>(mut self, outcome: Result<T, Error>) -> Result<T, Error> {
         match &outcome {
             Err(Error::InvalidCredentials | Error::IdentityUnavailable) => {}
-            Ok(_) => self.is_forgiven = true,
+            Ok(_) => (self.is_forgiven, self.has_succeeded) = (true, true),
             Err(_) => {
-                self.is_forgiven = true;
+                (self.is_forgiven, self.is_sign_in) = (true, false);
                 if let Some(work) = self.work {
                     self.throttle.proofs.give_back(work);
                 }
@@ -147,6 +168,9 @@ impl Drop for Attempt<'_> {
         let throttle = self.throttle;
         if let Some(source) = self.source {
             throttle.leave(source);
+            if let Some(account) = self.account.filter(|_| self.is_sign_in) {
+                throttle.watch(source, account, self.has_succeeded, self.now);
+            }
         }
         if self.is_forgiven {
             return;
@@ -175,6 +199,7 @@ impl Throttle {
             source_key: Mutex::default(),
             proofs: Proofs::default(),
             entropy,
+            watch: Mutex::new(Watch { sign_ins: SignIns::new(WATCHED_SOURCES), flags: VecDeque::new() }),
         }
     }
 
@@ -205,7 +230,30 @@ impl Throttle {
             work.into_iter().for_each(|work| self.proofs.give_back(work));
             return Err(busy);
         }
-        Ok(Attempt { throttle: self, source, account, work, is_forgiven: false, now })
+        let is_sign_in = matches!(guess, Guess::SignIn | Guess::Recover);
+        Ok(Attempt { throttle: self, source, account, work, is_forgiven: false, is_sign_in, has_succeeded: false, now })
+    }
+
+    /// Looks at a sign-in beside all others.
+    fn watch(&self, SourceDigest(source): SourceDigest, account: AnonymousId, has_succeeded: bool, now: Timestamp) {
+        #[expect(clippy::cast_possible_truncation, reason = "half of a digest is as good a tag")]
+        let source = source as u64;
+        let name = account.as_bytes().iter().take(8).fold(0, |name, byte| name << 8 | u64::from(*byte));
+        let sign_in = SignIn { source, name, has_succeeded };
+        let Watch { sign_ins, flags } = &mut *self.watch.lock();
+        sign_ins.take(now, &sign_in, &SignInParameters::default(), &mut |_, finding| {
+            let Finding::Raised(flag) = finding else { return };
+            tracing::warn!(rule = %flag.rule, observed = flag.figure.observed, limit = flag.figure.limit, "passwords are tried");
+            if flags.len() == REMEMBERED_FLAGS {
+                flags.pop_front();
+            }
+            flags.push_back(flag);
+        });
+    }
+
+    /// What was found about sign-ins, newest first.
+    pub(crate) fn flags(&self) -> Vec<Flag> {
+        self.watch.lock().flags.iter().rev().copied().collect()
     }
 
     fn enter(&self, source: SourceDigest) -> Result<(), Error> {

@@ -17,6 +17,7 @@ use crate::platform::Inner;
 use crate::policy::{Action, Target, allows};
 use crate::store::Access;
 use crate::time::Timestamp;
+use crate::tos::Signals;
 
 /// Points of one history: two days by the minute are 2,880, a month by the hour 744, three years by the day 1,096.
 pub const MAX_HISTORY_POINTS: i64 = 3_000;
@@ -108,6 +109,31 @@ impl Monitoring<'_> {
         let arrive = async |account| inner.metering.cell(&*inner.store, account, now).await.map(drop);
         arrived.try_for_each_concurrent(ARRIVING_AT_ONCE, arrive).await?;
         inner.ledger.report(agent, report).await
+    }
+
+    /// Shows the detectors of abuse what a program counted of an account since it last did: connections, packets, files
+    /// and messages, and never which. For a program that meters by itself; agents report such counts with their samples.
+    ///
+    /// # Errors
+    /// `Forbidden` for any caller but the program; `NotFound`; `InvalidInput` for what was counted more than five minutes
+    /// ahead. What was counted more than a quarter of an hour ago is passed over.
+    pub async fn show(
+        &self,
+        context: &Context,
+        account: AccountId,
+        at: Timestamp,
+        signals: &Signals,
+    ) -> Result<(), Error> {
+        let Self(inner) = self;
+        inner.admit(&context.caller, Action::Meter, account).await?;
+        let now = inner.clock.now();
+        if at > now.after(MAX_SAMPLE_LEAD) {
+            return Err(Error::invalid("at", "more than 5 minutes ahead"));
+        }
+        // In memory from here on, for detectors are fed with what is.
+        let _held = inner.metering.cell(&*inner.store, account, now).await?;
+        inner.metering.watch_signals(account, at, signals, now);
+        Ok(())
     }
 
     /// What an account uses at this instant.

@@ -32,6 +32,13 @@ impl Metering {
         }
     }
 
+    /// Shows detectors what the program counted itself.
+    pub(super) fn watch_signals(&self, account: AccountId, at: Timestamp, signals: &Signals, now: Timestamp) {
+        if let Some(granted) = self.granted(account) {
+            self.sentinel.observe(account, &granted, &Sample::at(at), signals, now);
+        }
+    }
+
     /// Shows detectors what this process recorded since the last flush.
     pub(super) fn watch_pending(&self, account: AccountId, pending: &Pending, now: Timestamp) {
         if pending.minutes.is_empty() {

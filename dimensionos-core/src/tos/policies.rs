@@ -10,6 +10,7 @@ use crate::time::{Clock, Timestamp};
 use crate::tos::Tos;
 use crate::tos::enforcement::EnforcementPolicy;
 use crate::tos::records::{PolicyMode, PolicyRecord, ViolationFilter};
+use crate::tos::statement::StatementOfReasons;
 use crate::tos::violation::AppealVerdict;
 
 /// Violations of a replay that are read at once.
@@ -97,6 +98,17 @@ impl Tos<'_> {
                 _ => return Ok(replay),
             }
         }
+    }
+
+    /// What was found about the sign-ins of this process, newest first: sources that try passwords, and the whole service
+    /// being tried slowly and from everywhere. Nothing is done about an account for it; guesses are limited anyhow.
+    ///
+    /// # Errors
+    /// `Forbidden` for any caller but an operator and the program.
+    pub fn sign_in_flags(&self, context: &Context) -> Result<Vec<StatementOfReasons>, Error> {
+        allows(&context.caller, Action::Enforce, Target::Service)?;
+        let flags = self.0.throttle.flags();
+        Ok(flags.into_iter().map(|flag| StatementOfReasons::new(flag, true, None)).collect())
     }
 
     /// What was found and decided in the calendar month of an instant, in UTC, in numbers from which nobody can be told.

@@ -9,7 +9,8 @@ use crate::error::dress;
 use crate::schema::account::account_id;
 use crate::schema::page;
 use crate::schema::violation::{
-    AppealGround, NoticeElement, Sanction, Violation, ViolationConnection, ViolationKind, answer, violation_id,
+    AppealGround, NoticeElement, Sanction, StatementOfReasons, Violation, ViolationConnection, ViolationKind, answer,
+    violation_id,
 };
 use crate::schema::{DateTime, UInt53};
 
@@ -156,6 +157,14 @@ impl EnforcementQuery {
             differing: replay.differing.into(),
             unknown: replay.unknown.into(),
         })
+    }
+
+    /// Operators only. What was found about sign-ins since this server started, newest first, at most 100: sources that try
+    /// passwords, and the whole service being tried.
+    async fn sign_in_flags(&self, context: &Context<'_>) -> Result<Vec<StatementOfReasons>> {
+        let asked = Asked::of(context)?;
+        let flags = asked.platform.tos().sign_in_flags(&asked.context).map_err(|error| dress(&error, asked))?;
+        Ok(flags.iter().map(StatementOfReasons::from).collect())
     }
 
     /// What was found and decided in a calendar month that is over, in numbers from which nobody can be told. Public.
