@@ -10,7 +10,7 @@ use dimensionos_core::payment::{Attester, BillingIssuer, Grant};
 use dimensionos_core::secret::BearerToken;
 use dimensionos_core::testing::FixedClock;
 use dimensionos_core::users::{Account, Identity, Registered, Registration};
-use dimensionos_core::{AccountId, Caller, Code, Context, Error, MemoryStore, OsEntropy, Platform, Timestamp};
+use dimensionos_core::{AccountId, Caller, Clock, Code, Context, Error, MemoryStore, OsEntropy, Platform, Timestamp};
 
 pub const DAY: Duration = Duration::from_hours(24);
 
