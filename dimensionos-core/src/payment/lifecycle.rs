@@ -291,4 +291,6 @@ pub fn trial(account: &Account, now: Timestamp) -> Option<Trial> {
 }
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;
