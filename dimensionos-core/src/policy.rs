@@ -58,11 +58,15 @@ pub enum Action {
     Enforce,
     /// Say what a detector found.
     RaiseFlag,
+    /// See what the service does by itself, and how that went.
+    SeeJobs,
+    /// Have it done at once.
+    RunJob,
 }
 
 impl Action {
     /// Every action, for the table under test.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::SeeAccount,
         Self::SeeUsage,
         Self::WatchUsage,
@@ -88,6 +92,8 @@ impl Action {
         Self::Appeal,
         Self::Enforce,
         Self::RaiseFlag,
+        Self::SeeJobs,
+        Self::RunJob,
     ];
 }
 
@@ -125,7 +131,8 @@ pub fn allows(caller: &Caller, action: Action, target: Target) -> Result<(), Err
             | Action::SetStatus
             | Action::EndSessions
             | Action::SeeViolations
-            | Action::Enforce => Ok(()),
+            | Action::Enforce
+            | Action::SeeJobs => Ok(()),
             _ => Err(Error::Forbidden),
         },
         Caller::Account(principal) => match target {
@@ -205,7 +212,9 @@ const fn openness(action: Action) -> Option<Open> {
         | Action::SetStatus
         | Action::EndSessions
         | Action::Enforce
-        | Action::RaiseFlag => {
+        | Action::RaiseFlag
+        | Action::SeeJobs
+        | Action::RunJob => {
             return None;
         }
     })
