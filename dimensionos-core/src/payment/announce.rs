@@ -9,6 +9,10 @@ use crate::users::{Account, AccountEvent};
 /// How many days before a step its account is told: a week to arrange a payment, and twice more for whoever missed it.
 const NOTICE_DAYS: [u8; 3] = [7, 3, 1];
 
+/// How long no account goes without a look, whatever is ahead of it: the periods are settings, and where they were made
+/// shorter what was due later is due now.
+const LOOK_AGAIN: Duration = Duration::from_hours(30 * 24);
+
 /// What an account's listeners were told last.
 ///
 /// It decides nothing about the account: where nobody runs the job that tells, the account is as it is all the same.
@@ -84,7 +88,8 @@ impl Lifecycle {
     fn due_at(&self, account: &Account, next: Option<NextStep>, now: Timestamp) -> Timestamp {
         let steps = next.iter().flat_map(|next| notices(next).map(|(at, _)| at).chain([next.at]));
         let restrictions = account.restrictions.iter().flat_map(|own| [Some(own.until), own.relaxes_at]).flatten();
-        steps.chain(restrictions).filter(|at| *at > now).min().unwrap_or_else(|| self.erased_at(account))
+        let ahead = steps.chain(restrictions).filter(|at| *at > now).min().unwrap_or_else(|| self.erased_at(account));
+        ahead.min(now.after(LOOK_AGAIN))
     }
 }
 
