@@ -1,4 +1,4 @@
-//! The two secrets of a deployment: the pepper that keys every tag, and the key that signs tokens.
+//! The secrets of a deployment: the pepper that keys every tag, the key that signs tokens, and the one of vouchers.
 
 use std::fmt;
 use std::str::FromStr;
@@ -113,6 +113,16 @@ key! {
 key! {
     /// The seed of the Ed25519 key that signs access tokens.
     SigningKey
+}
+key! {
+    /// What the keys of vouchers are derived from. Whoever has it can make vouchers, and cannot tell whose they are.
+    VoucherKey
+}
+
+impl VoucherKey {
+    pub(crate) fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
 }
 
 impl Pepper {
