@@ -5,9 +5,11 @@ use dimensionos_core::allocation::{Allocation, Hold, KeyedDecision, LimitOverrid
 use dimensionos_core::auth::{AccessKey, KeyId, PasswordHash, RefreshRecord, Session};
 use dimensionos_core::id::{AccessKeyId, HoldId, ReplicaId, SessionId, ViolationId};
 use dimensionos_core::monitoring::{Bucket, Counter, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow};
+use dimensionos_core::payment::{Paid, SpentAttestation, Tombstone};
 use dimensionos_core::secret::SecretDigest;
 use dimensionos_core::store::{
-    Access, AccessKeys, Accounts, Jobs, Policies, Quotas, Sessions, Store, StoreError, Tiers, Tx, Usage, Violations,
+    Access, AccessKeys, Accounts, Jobs, Payments, Policies, Quotas, Sessions, Store, StoreError, Tiers, Tx, Usage,
+    Violations,
 };
 use dimensionos_core::tos::{PolicyRecord, Violation, ViolationCount, ViolationFilter, ViolationPlace};
 use dimensionos_core::users::{Account, AnonymousId, TermsAcceptance};
@@ -53,19 +55,11 @@ struct EveryoneTx {
 
 impl EveryoneTx {
     fn stranger(&self, id: AccountId) -> Account {
-        Account {
-            id,
-            anonymous_id: AnonymousId::from_bytes([0; 32]),
-            pepper: KeyId::from_bits(0),
-            tier: TierName::Pro,
-            created_at: self.since,
-            trial_started_at: self.since,
-            epoch: 0,
-            operator_status: None,
-            terms: "1".parse().ok().map(|version| TermsAcceptance { version, accepted_at: self.since }),
-            subject_seed: None,
-            restrictions: Vec::new(),
-        }
+        let terms = "1".parse().ok().map(|version| TermsAcceptance { version, accepted_at: self.since });
+        let mut paid = Paid::default();
+        paid.add(TierName::Pro, Timestamp::from_millis(i64::MAX));
+        let new = Account::new(id, AnonymousId::from_bytes([0; 32]), KeyId::from_bits(0), self.since);
+        Account { tier: TierName::Pro, paid, terms, ..new }
     }
 }
 
@@ -112,6 +106,7 @@ hand_on! {
     fn use_recovery_code(account: AccountId, digest: &SecretDigest) -> bool;
     fn recovery_code_count(account: AccountId) -> u64;
     fn erase_account(id: AccountId) -> ();
+    fn accounts_due(now: Timestamp, limit: u64) -> Vec<AccountId>;
     fn accounts_by_pepper() -> Vec<(KeyId, u64)>;
 }
 
@@ -189,6 +184,15 @@ hand_on! {
     fn purge_violations(ended_before: Timestamp) -> u64;
     fn save_detectors(states: &[(AccountId, Vec<u8>)]) -> ();
     fn detectors(account: AccountId) -> Option<Vec<u8>>;
+}
+
+hand_on! {
+    impl Payments {}
+    fn spend_attestation(spent: &SpentAttestation) -> ();
+    fn spent_attestation(digest: &SecretDigest) -> Option<SpentAttestation>;
+    fn keep_tombstone(tombstone: &Tombstone) -> ();
+    fn has_tombstone(tags: &[[u8; 32]], now: Timestamp) -> bool;
+    fn purge_tombstones(before: Timestamp) -> u64;
 }
 
 hand_on! {

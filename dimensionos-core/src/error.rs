@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::allocation::{Decision, UnknownName};
+use crate::allocation::{Decision, TierName, UnknownName};
 use crate::auth::Challenge;
 use crate::entropy::EntropyError;
 use crate::payment::StatusReason;
@@ -99,6 +99,29 @@ pub enum Error {
         /// The figures it was decided on.
         Box<Decision>,
     ),
+    /// What the account stores does not fit in the tier it asks for.
+    #[error("what is stored does not fit")]
+    DoesNotFit {
+        /// The figures of everything that does not.
+        exceeding: Vec<Decision>,
+    },
+    /// The tier is not paid for.
+    #[error("{} is not paid for", .tier.name())]
+    PaymentRequired {
+        /// Which.
+        tier: TierName,
+        /// What it costs a month, in US cents.
+        price_cents: u64,
+    },
+    /// Evidence of a payment that cannot be believed, or is not for this account.
+    #[error("the attestation is not valid: {reason}")]
+    AttestationInvalid {
+        /// Why not.
+        reason: &'static str,
+    },
+    /// Evidence of a payment that was counted before.
+    #[error("the attestation was counted before")]
+    AttestationSpent,
     /// Somebody else was first, or two things may not be called the same.
     #[error("conflict: {reason}")]
     Conflict {
@@ -142,12 +165,15 @@ pub enum Code {
     ServiceSuspended,
     ServiceCancelled,
     QuotaExceeded,
+    PaymentRequired,
+    AttestationInvalid,
+    AttestationSpent,
     Conflict,
     Internal,
 }
 
 impl Code {
-    const ALL: [Self; 20] = [
+    const ALL: [Self; 23] = [
         Self::Unauthenticated,
         Self::Forbidden,
         Self::NotFound,
@@ -166,6 +192,9 @@ impl Code {
         Self::ServiceSuspended,
         Self::ServiceCancelled,
         Self::QuotaExceeded,
+        Self::PaymentRequired,
+        Self::AttestationInvalid,
+        Self::AttestationSpent,
         Self::Conflict,
         Self::Internal,
     ];
@@ -192,6 +221,9 @@ impl Code {
             Self::ServiceSuspended => "SERVICE_SUSPENDED",
             Self::ServiceCancelled => "SERVICE_CANCELLED",
             Self::QuotaExceeded => "QUOTA_EXCEEDED",
+            Self::PaymentRequired => "PAYMENT_REQUIRED",
+            Self::AttestationInvalid => "ATTESTATION_INVALID",
+            Self::AttestationSpent => "ATTESTATION_SPENT",
             Self::Conflict => "CONFLICT",
             Self::Internal => "INTERNAL",
         }
@@ -228,7 +260,10 @@ impl Error {
             Self::ServiceReadOnly { .. } => Code::ServiceReadOnly,
             Self::ServiceSuspended { .. } => Code::ServiceSuspended,
             Self::ServiceCancelled { .. } => Code::ServiceCancelled,
-            Self::QuotaExceeded(_) => Code::QuotaExceeded,
+            Self::QuotaExceeded(_) | Self::DoesNotFit { .. } => Code::QuotaExceeded,
+            Self::PaymentRequired { .. } => Code::PaymentRequired,
+            Self::AttestationInvalid { .. } => Code::AttestationInvalid,
+            Self::AttestationSpent => Code::AttestationSpent,
             Self::Conflict { .. } => Code::Conflict,
             Self::Store(StoreError::Conflict) => Code::Conflict,
             Self::Store(StoreError::Busy) => Code::Busy,

@@ -19,14 +19,14 @@ use crate::id::{AccessKeyId, AccountId, ReplicaId};
 use crate::monitoring::ledger::Ledger;
 use crate::monitoring::writer::Writer;
 use crate::monitoring::{Metering, Monitoring, Resolution, Retention};
-use crate::payment::{Standing, lifecycle};
+use crate::payment::{self, BillingIssuer, LapsePeriods, Lifecycle, Payments, Standing, Trust};
 use crate::policy::{Action, Target, allows};
 use crate::secret::SecretDigest;
 use crate::store::{Access, Store, StoreError, Tx};
 use crate::time::{Clock, SystemClock, Timestamp};
 use crate::tos::sentinel::Sentinel;
 use crate::tos::{self, Finding, Tos, VIOLATION_RETENTION};
-use crate::users::{Account, Directory, Entry, Terms, Users};
+use crate::users::{Account, AccountEvent, Directory, Entry, Terms, Users};
 
 /// How often what has run out is removed.
 const UPKEEP_INTERVAL: Duration = Duration::from_hours(1);
@@ -66,7 +66,8 @@ pub(crate) struct Inner {
     issuer: Issuer,
     audience: Audience,
     pub(crate) services: Vec<Audience>,
-    pub(crate) terms: Terms,
+    pub(crate) lifecycle: Lifecycle,
+    pub(crate) trust: Trust,
     pub(crate) password_rule: PasswordRule,
     pub(crate) passwords: Passwords,
     pub(crate) throttle: Throttle,
@@ -86,11 +87,23 @@ pub(crate) struct Inner {
 impl Inner {
     /// An account with its open sessions.
     pub(crate) async fn entry(&self, id: AccountId) -> Result<Arc<Entry>, Error> {
-        self.directory.entry(&*self.store, id).await?.ok_or(Error::no_account())
+        let entry = self.directory.entry(&*self.store, id).await?;
+        let now = self.clock.now();
+        entry.filter(|entry| !self.lifecycle.is_gone(&entry.account, now)).ok_or(Error::no_account())
+    }
+
+    /// An account as it was read, unless its time has come: then it is gone, whether or not anybody has removed it yet.
+    pub(crate) fn present(&self, account: Option<Account>) -> Option<Account> {
+        account.filter(|account| !self.lifecycle.is_gone(account, self.clock.now()))
     }
 
     pub(crate) fn standing(&self, account: &Account) -> Standing {
-        lifecycle::standing(account, &self.terms, self.clock.now())
+        self.lifecycle.standing(account, self.clock.now())
+    }
+
+    /// Tells whoever listens to an account what happened to it.
+    pub(crate) fn tell(&self, account: AccountId, events: Vec<AccountEvent>) {
+        events.into_iter().for_each(|event| self.metering.events.tell(account, event));
     }
 
     /// Lets a caller do something to an account in its present standing, and gives the account. Whoever was let in with
@@ -165,8 +178,10 @@ impl Platform {
             guesses: GuessLimits::default(),
             password_rule: PasswordRule::default(),
             terms: Terms::default(),
+            periods: LapsePeriods::default(),
             issuer: Issuer::default(),
             audience: Audience::default(),
+            billing: BillingIssuer::default(),
             services: Vec::new(),
             soft_limits: Vec::new(),
             retention: Retention::default(),
@@ -195,6 +210,12 @@ impl Platform {
     #[must_use]
     pub fn monitoring(&self) -> Monitoring<'_> {
         Monitoring(&self.inner)
+    }
+
+    /// Payments, and what follows where there are none.
+    #[must_use]
+    pub fn payment(&self) -> Payments<'_> {
+        Payments(&self.inner)
     }
 
     /// Enforcement of the terms of service.
@@ -229,7 +250,7 @@ impl Platform {
     /// The versions of the terms of service.
     #[must_use]
     pub fn terms(&self) -> &Terms {
-        &self.inner.terms
+        self.inner.lifecycle.terms()
     }
 
     /// Whether a caller may go on listening: its token still holds, and its account's standing still allows it. For
@@ -287,8 +308,10 @@ pub struct PlatformBuilder {
     guesses: GuessLimits,
     password_rule: PasswordRule,
     terms: Terms,
+    periods: LapsePeriods,
     issuer: Issuer,
     audience: Audience,
+    billing: BillingIssuer,
     services: Vec<Audience>,
     soft_limits: Vec<Resource>,
     retention: Retention,
@@ -349,6 +372,20 @@ impl PlatformBuilder {
     #[must_use]
     pub fn terms(mut self, terms: Terms) -> Self {
         self.terms = terms;
+        self
+    }
+
+    /// How long a lapsed account stays at each step; see [`LapsePeriods::default`] for what holds when left out.
+    #[must_use]
+    pub fn lapses(mut self, periods: LapsePeriods) -> Self {
+        self.periods = periods;
+        self
+    }
+
+    /// Who attests payments, under the keys of [`Keys::with_billing`]; `dimensionos-billing` when left out.
+    #[must_use]
+    pub fn billing(mut self, issuer: BillingIssuer) -> Self {
+        self.billing = issuer;
         self
     }
 
@@ -427,9 +464,10 @@ impl PlatformBuilder {
             entropy: self.entropy,
             secrets: RwLock::new(Arc::new(secrets)),
             issuer: self.issuer,
+            trust: Trust { issuer: self.billing, audience: self.audience.clone() },
             audience: self.audience,
             services: self.services,
-            terms: self.terms,
+            lifecycle: Lifecycle::new(self.periods, self.terms),
             password_rule: self.password_rule,
             passwords,
             throttle,
@@ -491,6 +529,9 @@ async fn upkeep(platform: Weak<Inner>) {
             continue;
         }
         purged = Some(now);
+        if let Err(error) = payment::job::follow_clock(&inner).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "what time did could not be told");
+        }
         inner.throttle.tidy(now);
         inner.secrets().tokens.tidy(now);
         if let Err(error) = purge(&inner).await {
@@ -508,6 +549,7 @@ async fn purge(inner: &Inner) -> Result<(), Error> {
         tx.purge_quotas(now).await?;
         tx.purge_violations(now.before(VIOLATION_RETENTION)).await?;
         tx.purge_flushes(now.before(FLUSH_RETENTION)).await?;
+        tx.purge_tombstones(now).await?;
         for resolution in Resolution::ALL {
             tx.purge_usage(resolution, now.before(inner.retention.of(resolution))).await?;
         }

@@ -58,11 +58,19 @@ pub enum Action {
     Enforce,
     /// Say what a detector found.
     RaiseFlag,
+    /// Show that an account was paid for.
+    Pay,
+    /// Move an account to another tier.
+    ChangeTier,
+    /// Cancel an account, to be restored within a time.
+    Cancel,
+    /// Restore it.
+    Restore,
 }
 
 impl Action {
     /// Every action, for the table under test.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 29] = [
         Self::SeeAccount,
         Self::SeeUsage,
         Self::WatchUsage,
@@ -88,6 +96,10 @@ impl Action {
         Self::Appeal,
         Self::Enforce,
         Self::RaiseFlag,
+        Self::Pay,
+        Self::ChangeTier,
+        Self::Cancel,
+        Self::Restore,
     ];
 }
 
@@ -125,7 +137,8 @@ pub fn allows(caller: &Caller, action: Action, target: Target) -> Result<(), Err
             | Action::SetStatus
             | Action::EndSessions
             | Action::SeeViolations
-            | Action::Enforce => Ok(()),
+            | Action::Enforce
+            | Action::Pay => Ok(()),
             _ => Err(Error::Forbidden),
         },
         Caller::Account(principal) => match target {
@@ -188,14 +201,18 @@ impl Open {
 /// The table of what a status leaves open. Absent is what is never the holder's to do.
 const fn openness(action: Action) -> Option<Open> {
     Some(match action {
-        // Nobody is ever locked in.
-        Action::Logout => Open::Always,
+        // Nobody is ever locked in, and a payment is always welcome.
+        Action::Logout | Action::Pay => Open::Always,
         Action::SeeAccount | Action::SeeTag | Action::Export | Action::SeeViolations | Action::Appeal => {
             Open::UntilCancelled
         }
         Action::SeeUsage | Action::WatchUsage | Action::AskQuota | Action::SeeIdentity => Open::UntilSuspended,
-        Action::AcceptTerms | Action::ChangeCredentials | Action::VisitService => Open::WhileActive,
-        Action::Erase | Action::Reauthenticate => Open::ActiveOrCancelled,
+        Action::AcceptTerms
+        | Action::ChangeCredentials
+        | Action::VisitService
+        | Action::ChangeTier
+        | Action::Cancel => Open::WhileActive,
+        Action::Erase | Action::Reauthenticate | Action::Restore => Open::ActiveOrCancelled,
         Action::Meter
         | Action::Consume
         | Action::SetLimits
@@ -224,6 +241,9 @@ const fn is_open_before_acceptance(action: Action) -> bool {
             | Action::Reauthenticate
             | Action::Erase
             | Action::AcceptTerms
+            | Action::Pay
+            | Action::Cancel
+            | Action::Restore
     )
 }
 

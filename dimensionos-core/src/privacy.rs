@@ -42,6 +42,8 @@ const UNTIL_USED: &str = "until it is used or replaced";
 const WITH_THE_SESSION: &str = "until the session ends, 30 days after its last use at most";
 const UNTIL_SETTLED: &str = "until it is used, released or expired, an hour or a day at most";
 const A_YEAR: &str = "a year after what followed from it has ended";
+const A_YEAR_AFTER: &str = "a year after the account was erased";
+const FOR_EVER: &str = "for ever: what was counted once must not count again";
 const UNTIL_DECIDED: &str = "until the appeal is decided";
 const A_DAY: &str = "a day";
 const UNTIL_ITS_DATE: &str = "until its date";
@@ -52,7 +54,7 @@ const ROLLED_UP: &str = "by the minute 48 hours, by the hour 90 days, by the day
 
 type Row = (&'static str, &'static str, DataClass, &'static str, &'static str);
 
-const ROWS: [Row; 111] = {
+const ROWS: [Row; 123] = {
     use DataClass::{Flag, Metric, Pseudonym, SecretDigest, Status, Technical};
     [
         ("accounts", "id", Pseudonym, "names the account; random", WITH_THE_ACCOUNT),
@@ -60,7 +62,15 @@ const ROWS: [Row; 111] = {
         ("accounts", "pepper_id", Technical, "names the key of the tag", WITH_THE_ACCOUNT),
         ("accounts", "tier", Status, "what the account is allotted by", WITH_THE_ACCOUNT),
         ("accounts", "created_at", Status, "since when the account is active", WITH_THE_ACCOUNT),
-        ("accounts", "trial_started_at", Status, "when its trial ends", WITH_THE_ACCOUNT),
+        ("accounts", "trial_started_at", Status, "when its trial began", WITH_THE_ACCOUNT),
+        ("accounts", "trial_ends_at", Status, "when its trial ends", WITH_THE_ACCOUNT),
+        ("accounts", "paid", Status, "until when each tier is paid for", WITH_THE_ACCOUNT),
+        ("accounts", "closed_at", Status, "when its holder cancelled it", "until it is restored or erased"),
+        ("accounts", "active_since", Status, "since when it is active", WITH_THE_ACCOUNT),
+        ("accounts", "told_status", Status, "which status its listeners were told last", WITH_THE_ACCOUNT),
+        ("accounts", "notice_step_at", Technical, "of which step they were given notice", WITH_THE_ACCOUNT),
+        ("accounts", "notice_days", Technical, "how many days before it", WITH_THE_ACCOUNT),
+        ("accounts", "due_at", Technical, "when there is more to tell", WITH_THE_ACCOUNT),
         ("accounts", "epoch", Technical, "ends tokens made before", WITH_THE_ACCOUNT),
         ("accounts", "operator_status", Status, "what an operator decided the account may do", UNTIL_LIFTED),
         ("accounts", "operator_status_at", Status, "since when", UNTIL_LIFTED),
@@ -178,6 +188,16 @@ const ROWS: [Row; 111] = {
         ("enforcement_policies", "is_shadow", Technical, "whether it decides", WITH_THE_SERVICE),
         ("enforcement_policies", "applied_at", Technical, "since when", WITH_THE_SERVICE),
         ("enforcement_policies", "policy", Technical, "what it decides", WITH_THE_SERVICE),
+        ("spent_attestations", "digest", SecretDigest, "counts a payment once; leads to no account", FOR_EVER),
+        ("spent_attestations", "request", SecretDigest, "knows a repeated request for vouchers again", FOR_EVER),
+        (
+            "trial_tombstones",
+            "tag",
+            Pseudonym,
+            "refuses a second trial; keyed, and good for nothing else",
+            A_YEAR_AFTER,
+        ),
+        ("trial_tombstones", "until", Technical, "when it is forgotten, to the day", A_YEAR_AFTER),
         ("job_leases", "job", Technical, "which job", WITH_THE_SERVICE),
         ("job_leases", "holder", Technical, "which process does it; random", WITH_THE_SERVICE),
         ("job_leases", "expires_at", Technical, "when another may", WITH_THE_SERVICE),

@@ -5,6 +5,7 @@ mod setting;
 
 use std::time::Duration;
 
+use dimensionos_core::allocation::TierName;
 use dimensionos_core::auth::{Audience, HashCost, Password, Recovery, RecoveryCode, SignIn, Source};
 use dimensionos_core::testing::FixedClock;
 use dimensionos_core::users::{Identity, Registration};
@@ -273,7 +274,10 @@ async fn past_a_hundred_sessions_the_oldest_ends() {
 #[tokio::test]
 async fn a_sign_in_is_renewed_for_a_year_at_most() {
     let setting = Setting::new().await;
-    let mut tokens = setting.register().await.tokens;
+    let registered = setting.register().await;
+    let next_year = setting.clock.now().after(DAY * 400);
+    setting.pay(registered.account.id, TierName::Starter, next_year).await.unwrap();
+    let mut tokens = registered.tokens;
     let auth = setting.platform.auth();
     for _ in 0..12 {
         setting.clock.advance(DAY * 29);

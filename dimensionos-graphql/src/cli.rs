@@ -11,6 +11,8 @@ use dimensionos_store::Database;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::billing::{self, Billing};
+use crate::clock::TestClock;
 use crate::config::{Environment, Settings, Written};
 use crate::demo::Demo;
 use crate::doctor::{self, Finding};
@@ -46,6 +48,9 @@ enum Command {
     /// Let agents report
     #[command(subcommand)]
     Agent(Key),
+    /// Attest payments, for development
+    #[command(subcommand)]
+    Billing(Billing),
     /// Print the GraphQL schema; needs no database
     Schema,
     /// Check configuration, keys, file modes, database and clock
@@ -57,6 +62,9 @@ struct Serve {
     /// Add an account that is metered live from this server's own process
     #[arg(long)]
     demo: bool,
+    /// Let the clock be moved at /development/clock, to see what months do
+    #[arg(long)]
+    test_clock: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -87,7 +95,7 @@ enum Key {
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a command failed with, said in one line.
-type Fault = Box<dyn StdError + Send + Sync>;
+pub(crate) type Fault = Box<dyn StdError + Send + Sync>;
 
 /// Runs the command line of this process.
 #[must_use]
@@ -138,6 +146,7 @@ async fn run(line: CommandLine) -> Result<ExitCode, Fault> {
         Command::Db(Db::Reset { yes: _ }) => reset(&settings).await?,
         Command::Operator(Key::Create { name }) => create_key(&settings, Role::Operator, name).await?,
         Command::Agent(Key::Create { name }) => create_key(&settings, Role::Agent, name).await?,
+        Command::Billing(command) => billing::run(&settings, command)?,
         Command::Doctor => return Ok(examine(&settings).await),
         Command::Schema => {}
     }
@@ -165,7 +174,7 @@ async fn migrated(settings: &Settings) -> Result<Database, Fault> {
     Ok(database)
 }
 
-async fn open_platform(settings: &Settings, database: Database) -> Result<Platform, Fault> {
+async fn open_platform(settings: &Settings, database: Database, clock: Option<TestClock>) -> Result<Platform, Fault> {
     keys::make_data_dir(&settings.data_dir)?;
     let keys = keys::load(settings)?;
     let builder = Platform::builder(database).keys(keys).hash_cost(settings.bcrypt_cost);
@@ -173,6 +182,11 @@ async fn open_platform(settings: &Settings, database: Database) -> Result<Platfo
     let builder = builder.tokens(settings.issuer.clone(), settings.audience.clone());
     let builder = builder.services(settings.services.clone());
     let builder = builder.soft_limits(settings.soft_limits.clone()).retention(settings.retention);
+    let builder = builder.billing(settings.billing_issuer.clone()).lapses(settings.lapse_periods);
+    let builder = match clock {
+        Some(clock) => builder.clock(clock),
+        None => builder,
+    };
     Ok(builder.open().await?)
 }
 
@@ -206,19 +220,23 @@ async fn serve_until_told(settings: &Settings, written: Written, options: &Serve
     if options.demo && settings.environment == Environment::Production {
         return Err("--demo is refused in production".into());
     }
+    if options.test_clock && settings.environment == Environment::Production {
+        return Err("--test-clock is refused in production".into());
+    }
+    let clock = options.test_clock.then(TestClock::default);
     logging::start(settings.environment);
     let _lock = alone(settings)?;
     // Told to stop from here on, so that a stop during the start is not lost.
     let stop = stop_signal()?;
     let database = migrated(settings).await?;
-    let platform = open_platform(settings, database.clone()).await?;
+    let platform = open_platform(settings, database.clone(), clock.clone()).await?;
     replace_keys_when_told(&platform, written)?;
     let listener = TcpListener::bind(settings.listen).await?;
     let address = serve::address(&listener)?;
     let has_introspection = settings.environment == Environment::Development;
     let engine = Engine::new(platform.clone(), Limits::default(), has_introspection);
     let app = App::new(engine, settings.environment, settings.allowed_origins.clone());
-    let app = app.behind(settings.trusted_proxies);
+    let app = app.behind(settings.trusted_proxies).with_test_clock(clock);
     println!("listening on {address}");
     if options.demo {
         let (demo, account) = Demo::open(&platform, &settings.data_dir).await?;

@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use dimensionos_core::Timestamp;
 use dimensionos_core::allocation::Resource;
-use dimensionos_core::auth::{Audience, HashCost, Issuer, PasswordRule, Pepper, SigningKey};
+use dimensionos_core::auth::{
+    Audience, BillingPublicKey, HashCost, Issuer, PasswordRule, Pepper, SigningKey, TombstoneKey,
+};
 use dimensionos_core::monitoring::Retention;
+use dimensionos_core::payment::{BillingIssuer, LapsePeriods};
 use dimensionos_core::users::{Terms, TermsVersion};
 use dimensionos_store::Database;
 use zeroize::Zeroizing;
@@ -43,6 +46,14 @@ pub struct Settings {
     pub peppers: Option<Vec<Pepper>>,
     /// The signing keys, where they were given: the first makes, all verify.
     pub signing_keys: Option<Vec<SigningKey>>,
+    /// The keys of what is left of erased accounts, where they were given: the first makes, all verify.
+    pub tombstone_keys: Option<Vec<TombstoneKey>>,
+    /// Whose attestations of payments are believed, where that was said.
+    pub billing_public_keys: Option<Vec<BillingPublicKey>>,
+    /// Who attests payments.
+    pub billing_issuer: BillingIssuer,
+    /// How long a lapsed account stays at each step.
+    pub lapse_periods: LapsePeriods,
     /// Origins that browsers may call from besides the server's own.
     pub allowed_origins: Vec<String>,
     /// bcrypt's cost.
@@ -166,6 +177,13 @@ settings! {
     data_dir "DATA_DIR" "Where keys made in development and the SQLite file live [default: ./data]",
     pepper "PEPPER" "64 hex digits each, separated by commas: the first makes, all verify. Better in the environment: a command line is visible to everybody",
     signing_key "SIGNING_KEY" "64 hex digits each, separated by commas: the first makes, all verify. Better in the environment",
+    tombstone_key "TOMBSTONE_KEY" "64 hex digits each, separated by commas: the first makes, all verify. Refuses a second trial to whoever erased an account in the last year",
+    billing_public_key "BILLING_PUBLIC_KEY" "Ed25519 public keys of 64 hex digits each, separated by commas: whose attestations of payments are believed",
+    billing_issuer "BILLING_ISSUER" "Who attests payments, the `iss` of attestations [default: dimensionos-billing]",
+    grace_days "GRACE_DAYS" "Days from what was paid for to read-only [default: 7]",
+    read_only_days "READ_ONLY_DAYS" "Days from read-only to suspended [default: 30]",
+    suspended_days "SUSPENDED_DAYS" "Days from suspended to cancelled [default: 60]",
+    cancelled_days "CANCELLED_DAYS" "Days from cancelled to erased, 1 at least [default: 30]",
     allowed_origins "ALLOWED_ORIGINS" "Origins that browsers may call from, separated by commas [default: the server's own]",
     bcrypt_cost "BCRYPT_COST" "10 to 31 [default: 12]",
     min_password_length "MIN_PASSWORD_LENGTH" "Characters of a new password at least, 8 to 128 [default: 15]",
@@ -207,12 +225,14 @@ impl Settings {
         let demanded = [
             ("PEPPER", written.pepper.is_none()),
             ("SIGNING_KEY", written.signing_key.is_none()),
+            ("BILLING_PUBLIC_KEY", written.billing_public_key.is_none()),
             ("ALLOWED_ORIGINS", written.allowed_origins.is_none()),
         ];
         if let Some((name, _)) = demanded.into_iter().find(|(_, is_missing)| is_production && *is_missing) {
             return Err(ConfigError::Missing { name });
         }
         let retention = retention(&written)?;
+        let lapse_periods = lapse_periods(&written)?;
         let data_dir = PathBuf::from(written.data_dir.as_deref().unwrap_or("./data"));
         Ok(Self {
             environment,
@@ -221,6 +241,10 @@ impl Settings {
             data_dir,
             peppers: keys(written.pepper, "PEPPER")?,
             signing_keys: keys(written.signing_key, "SIGNING_KEY")?,
+            tombstone_keys: keys(written.tombstone_key, "TOMBSTONE_KEY")?,
+            billing_public_keys: keys(written.billing_public_key, "BILLING_PUBLIC_KEY")?,
+            billing_issuer: name(written.billing_issuer, "BILLING_ISSUER")?.map(BillingIssuer::new).unwrap_or_default(),
+            lapse_periods,
             allowed_origins: origins(written.allowed_origins.as_deref())?,
             bcrypt_cost: cost(written.bcrypt_cost.as_deref())?,
             password_rule: password_rule(written.min_password_length.as_deref())?,
@@ -344,6 +368,20 @@ fn retention(written: &Written) -> Result<Retention, ConfigError> {
     Retention::new(minutes, by_hour, days).map_err(|_| invalid("DAY_RETENTION_DAYS", "less than HOUR_RETENTION_DAYS"))
 }
 
+fn lapse_periods(written: &Written) -> Result<LapsePeriods, ConfigError> {
+    const TOO_LONG: &str = "not a whole number of days, ten years at most";
+    let days = |text: Option<&String>, name, default: u64| {
+        let days = text.map_or(Ok(default), |text| text.parse().map_err(|_| invalid(name, TOO_LONG)))?;
+        let period = Duration::from_hours(days.min(1_000_000) * 24);
+        if period > LapsePeriods::MAX { Err(invalid(name, TOO_LONG)) } else { Ok(period) }
+    };
+    let grace = days(written.grace_days.as_ref(), "GRACE_DAYS", 7)?;
+    let read_only = days(written.read_only_days.as_ref(), "READ_ONLY_DAYS", 30)?;
+    let suspended = days(written.suspended_days.as_ref(), "SUSPENDED_DAYS", 60)?;
+    let cancelled = days(written.cancelled_days.as_ref(), "CANCELLED_DAYS", 30)?;
+    LapsePeriods::new(grace, read_only, suspended, cancelled).map_err(|_| invalid("CANCELLED_DAYS", "less than 1"))
+}
+
 fn cost(text: Option<&str>) -> Result<HashCost, ConfigError> {
     let Some(text) = text else { return Ok(HashCost::DEFAULT) };
     let cost = text.parse().ok().and_then(|cost| HashCost::new(cost).ok());
@@ -425,6 +463,13 @@ mod tests {
             ("DIMENSIONOS_PEPPER", secret),
             ("DIMENSIONOS_PEPPER", ""),
             ("DIMENSIONOS_SIGNING_KEY", secret),
+            ("DIMENSIONOS_TOMBSTONE_KEY", secret),
+            ("DIMENSIONOS_BILLING_PUBLIC_KEY", secret),
+            ("DIMENSIONOS_BILLING_ISSUER", "two words"),
+            ("DIMENSIONOS_GRACE_DAYS", "-1"),
+            ("DIMENSIONOS_READ_ONLY_DAYS", "a month"),
+            ("DIMENSIONOS_SUSPENDED_DAYS", "4000"),
+            ("DIMENSIONOS_CANCELLED_DAYS", "0"),
             ("DIMENSIONOS_ALLOWED_ORIGINS", "app.example"),
             ("DIMENSIONOS_ALLOWED_ORIGINS", "https://app.example/path"),
             ("DIMENSIONOS_BCRYPT_COST", "9"),
@@ -462,6 +507,7 @@ mod tests {
             ("DIMENSIONOS_ENV", "production"),
             ("DIMENSIONOS_PEPPER", key.as_str()),
             ("DIMENSIONOS_SIGNING_KEY", key.as_str()),
+            ("DIMENSIONOS_BILLING_PUBLIC_KEY", key.as_str()),
             ("DIMENSIONOS_ALLOWED_ORIGINS", ""),
         ];
         assert!(Settings::parse(variables(&all).unwrap()).is_ok());

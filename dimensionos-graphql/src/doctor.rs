@@ -7,7 +7,7 @@ use dimensionos_core::store::{Access, Store};
 use dimensionos_core::{Clock, SystemClock, Timestamp};
 use dimensionos_store::Database;
 
-use crate::config::Settings;
+use crate::config::{Environment, Settings};
 use crate::keys::{self, KeyError};
 
 /// One thing that was looked at.
@@ -22,7 +22,8 @@ const EARLIEST: Timestamp = Timestamp::from_millis(1_795_305_600_000);
 /// Everything that was found. Nothing is made or changed.
 pub(crate) async fn examine(settings: &Settings) -> Vec<Finding> {
     let mut findings = vec![Finding::Good(format!("configuration: {:?}", settings.environment).to_lowercase())];
-    findings.extend([keys::PEPPER_FILE, keys::SIGNING_FILE].map(|name| key(settings, name)));
+    let files = [keys::PEPPER_FILE, keys::SIGNING_FILE, keys::TOMBSTONE_FILE, keys::BILLING_FILE];
+    findings.extend(files.map(|name| key(settings, name)));
     findings.extend(folder(&settings.data_dir));
     findings.extend(database(settings).await);
     findings.push(clock(SystemClock.now()));
@@ -32,7 +33,9 @@ pub(crate) async fn examine(settings: &Settings) -> Vec<Finding> {
 fn key(settings: &Settings, name: &str) -> Finding {
     let is_given = match name {
         keys::PEPPER_FILE => settings.peppers.is_some(),
-        _ => settings.signing_keys.is_some(),
+        keys::SIGNING_FILE => settings.signing_keys.is_some(),
+        keys::BILLING_FILE => settings.billing_public_keys.is_some(),
+        _ => settings.tombstone_keys.is_some() || settings.environment == Environment::Production,
     };
     let path = settings.data_dir.join(name);
     let what = name.trim_end_matches(".key");

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_graphql::{ErrorExtensionValues, ErrorExtensions, Name, ServerError, Value};
+use dimensionos_core::allocation::Decision;
 use dimensionos_core::{Code, Error};
 
 use crate::engine::Asked;
@@ -50,16 +51,35 @@ fn add_facts(error: &Error, extensions: &mut ErrorExtensionValues) {
         Error::ServiceReadOnly { reason } | Error::ServiceSuspended { reason } | Error::ServiceCancelled { reason } => {
             extensions.set("statusReason", reason.name());
         }
-        Error::QuotaExceeded(decision) => {
-            let figure = |value: u64| Value::from(UInt53::from(value).0);
-            extensions.set("resource", Name::new(resource_name(decision.resource)));
-            extensions.set("limit", decision.limit.map_or(Value::Null, figure));
-            extensions.set("used", figure(decision.used));
-            extensions.set("resetsAt", decision.resets_at.map_or(Value::Null, |at| Value::from(at.to_string())));
+        Error::QuotaExceeded(decision) => facts(decision).for_each(|(name, value)| extensions.set(name, value)),
+        Error::DoesNotFit { exceeding } => {
+            exceeding.iter().take(1).flat_map(facts).for_each(|(name, value)| extensions.set(name, value));
+            let each = |decision| facts(decision).map(|(name, value)| (Name::new(name), value)).collect();
+            extensions.set(
+                "exceeding",
+                Value::List(exceeding.iter().map(|decision| Value::Object(each(decision))).collect()),
+            );
         }
+        Error::PaymentRequired { tier, price_cents } => {
+            extensions.set("tier", Name::new(tier.name()));
+            extensions.set("priceCentsPerMonth", UInt53::from(*price_cents).0);
+        }
+        Error::AttestationInvalid { reason } => extensions.set("reason", *reason),
         _ if error.code() == Code::Busy => extensions.set("retryAfterSeconds", 1),
         _ => {}
     }
+}
+
+/// The figures of a refusal.
+fn facts(decision: &Decision) -> impl Iterator<Item = (&'static str, Value)> + use<> {
+    let figure = |value: u64| Value::from(UInt53::from(value).0);
+    [
+        ("resource", Value::Enum(Name::new(resource_name(decision.resource)))),
+        ("limit", decision.limit.map_or(Value::Null, figure)),
+        ("used", figure(decision.used)),
+        ("resetsAt", decision.resets_at.map_or(Value::Null, |at| Value::from(at.to_string()))),
+    ]
+    .into_iter()
 }
 
 fn resource_name(resource: dimensionos_core::allocation::Resource) -> String {

@@ -5,14 +5,17 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use dimensionos_core::OsEntropy;
-use dimensionos_core::auth::{Keys, Pepper, SigningKey};
+use dimensionos_core::auth::{BillingKey, Keys, Pepper, SigningKey, TombstoneKey};
 use zeroize::Zeroizing;
 
-use crate::config::Settings;
+use crate::config::{Environment, Settings};
 
 /// The names of the files, in the data folder.
 pub(crate) const PEPPER_FILE: &str = "pepper.key";
 pub(crate) const SIGNING_FILE: &str = "signing.key";
+pub(crate) const TOMBSTONE_FILE: &str = "tombstone.key";
+/// The secret half of a billing issuer in development; in production it is elsewhere.
+pub(crate) const BILLING_FILE: &str = "billing.key";
 
 /// A key cannot be read or made.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +52,32 @@ pub(crate) fn load(settings: &Settings) -> Result<Keys, KeyError> {
         Some(keys) => keys.clone(),
         None => from_file(&settings.data_dir.join(SIGNING_FILE), || Ok(SigningKey::generate(&OsEntropy)?.expose()))?,
     };
-    Ok(Keys::new(peppers, signing)?)
+    let tombstones = match &settings.tombstone_keys {
+        Some(keys) => keys.clone(),
+        // In production the peppers make them, so that a deployment of before need not be given more keys.
+        None if settings.environment == Environment::Production => Vec::new(),
+        None => {
+            from_file(&settings.data_dir.join(TOMBSTONE_FILE), || Ok(TombstoneKey::generate(&OsEntropy)?.expose()))?
+        }
+    };
+    let billing = match &settings.billing_public_keys {
+        Some(keys) => keys.clone(),
+        None => vec![billing(settings)?.public()?],
+    };
+    Ok(Keys::new(peppers, signing)?.with_tombstones(tombstones).with_billing(billing))
+}
+
+/// The development issuer's key, made where there is none yet.
+pub(crate) fn billing(settings: &Settings) -> Result<BillingKey, KeyError> {
+    let path = settings.data_dir.join(BILLING_FILE);
+    let mut keys = from_file(&path, || Ok(BillingKey::generate(&OsEntropy)?.expose()))?;
+    // Whoever reads a file of keys gets one at least.
+    Ok(keys.swap_remove(0))
+}
+
+/// The billing key of a file.
+pub(crate) fn billing_from(path: &Path) -> Result<BillingKey, KeyError> {
+    read(path).map(|mut keys| keys.swap_remove(0))
 }
 
 /// Reads one key a line; where there is no file, makes one key and the file.
@@ -71,7 +99,16 @@ pub(crate) fn reload(settings: &Settings) -> Result<Keys, KeyError> {
         Some(keys) => keys.clone(),
         None => read(&settings.data_dir.join(SIGNING_FILE))?,
     };
-    Ok(Keys::new(peppers(settings)?, signing)?)
+    let tombstones = match &settings.tombstone_keys {
+        Some(keys) => keys.clone(),
+        None if settings.environment == Environment::Production => Vec::new(),
+        None => read(&settings.data_dir.join(TOMBSTONE_FILE))?,
+    };
+    let billing = match &settings.billing_public_keys {
+        Some(keys) => keys.clone(),
+        None => vec![billing_from(&settings.data_dir.join(BILLING_FILE))?.public()?],
+    };
+    Ok(Keys::new(peppers(settings)?, signing)?.with_tombstones(tombstones).with_billing(billing))
 }
 
 /// The peppers of the settings, or else of the data folder. Nothing is made.

@@ -4,7 +4,9 @@
 //! [`serve::serve`]. A program with a router of its own takes [`router()`] and mounts it.
 
 pub mod agent;
+mod billing;
 pub mod cli;
+mod clock;
 pub mod config;
 mod demo;
 mod doctor;
@@ -26,6 +28,7 @@ mod patience;
 pub mod schema;
 pub mod serve;
 
+pub use clock::TestClock;
 pub use engine::Engine;
 pub use guard::{Limits, TooComplex, check_document, parse_document};
 pub use http::{App, Peer, router};

@@ -23,10 +23,18 @@ const READING: Outcome = [None, None, Some("SERVICE_SUSPENDED"), Some("SERVICE_C
 const WRITING: Outcome = [None, Some("SERVICE_READ_ONLY"), Some("SERVICE_SUSPENDED"), Some("SERVICE_CANCELLED")];
 /// What has first to be there: where there is nothing, the status shows all the same.
 const CONTESTING: Outcome = [Some("NOT_FOUND"), Some("NOT_FOUND"), Some("NOT_FOUND"), Some("SERVICE_CANCELLED")];
+/// A payment is looked at in every status, and what is none is refused as that.
+const PAYING: Outcome = [Some("ATTESTATION_INVALID"); 4];
+const MOVING: Outcome =
+    [Some("PAYMENT_REQUIRED"), Some("SERVICE_READ_ONLY"), Some("SERVICE_SUSPENDED"), Some("SERVICE_CANCELLED")];
+/// What is done to the account is not seen in it any more.
+const CANCELLING: Outcome = WRITING;
+/// An operator's cancelling is not the holder's to take back.
+const RESTORING: Outcome = [Some("CONFLICT"), Some("SERVICE_READ_ONLY"), Some("SERVICE_SUSPENDED"), Some("CONFLICT")];
 const LEAVING: Outcome = [None, Some("SERVICE_READ_ONLY"), Some("SERVICE_SUSPENDED"), None];
 
 /// Every field of the roots; in an operation, `$…` stands for what the account at hand has.
-const OPERATIONS: [(&str, &str, Outcome); 43] = [
+const OPERATIONS: [(&str, &str, Outcome); 47] = [
     ("me", "{ me { id } }", UNTIL_CANCELLED),
     ("tiers", "{ tiers { tier } }", ALWAYS),
     ("service", "{ service { name } }", ALWAYS),
@@ -56,6 +64,10 @@ const OPERATIONS: [(&str, &str, Outcome); 43] = [
     ("endSessionsOf", "mutation { endSessionsOf(account: \"$account\") }", NEVER),
     ("serviceToken", "mutation { serviceToken(audience: \"billing\") { subject } }", WRITING),
     ("acceptTerms", "mutation { acceptTerms(version: \"1\") { id } }", WRITING),
+    ("reportPayment", "mutation { reportPayment(attestation: \"mine\") { status } }", PAYING),
+    ("changeTier", "mutation { changeTier(tier: STARTER) { id } }", MOVING),
+    ("cancelAccount", "mutation { cancelAccount(password: \"$password\") { id } }", CANCELLING),
+    ("restoreAccount", "mutation { restoreAccount { id } }", RESTORING),
     ("eraseAccount", "mutation { eraseAccount(password: \"$password\") }", LEAVING),
     (
         "setServiceStatus",
@@ -109,7 +121,7 @@ const OPERATIONS: [(&str, &str, Outcome); 43] = [
 ];
 
 /// Every field of an account, with what it comes to while the account itself can be seen.
-const FIELDS: [(&str, &str, Outcome); 19] = [
+const FIELDS: [(&str, &str, Outcome); 21] = [
     ("id", "id", UNTIL_CANCELLED),
     ("anonymousId", "anonymousId", UNTIL_CANCELLED),
     ("tier", "tier", UNTIL_CANCELLED),
@@ -118,6 +130,8 @@ const FIELDS: [(&str, &str, Outcome); 19] = [
     ("statusSince", "statusSince", UNTIL_CANCELLED),
     ("statusNote", "statusNote", UNTIL_CANCELLED),
     ("trial", "trial { daysLeft }", UNTIL_CANCELLED),
+    ("payment", "payment { status }", UNTIL_CANCELLED),
+    ("nextStep", "nextStep { step }", UNTIL_CANCELLED),
     ("terms", "terms { due }", UNTIL_CANCELLED),
     ("allocation", "allocation { cpuCores }", UNTIL_CANCELLED),
     ("limitOverrides", "limitOverrides { limit }", UNTIL_CANCELLED),

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use dimensionos_core::AccountId;
 use dimensionos_core::Timestamp;
 use dimensionos_core::auth::{KeyId, PasswordHash};
+use dimensionos_core::payment::{Notice, Paid, Told};
 use dimensionos_core::secret::SecretDigest;
 use dimensionos_core::store::{Accounts, StoreError};
 use dimensionos_core::tos::Restriction;
@@ -11,7 +12,7 @@ use dimensionos_core::users::{Account, AnonymousId, OperatorStatus, SealedSeed, 
 use sea_orm::sea_query::{ArrayType, OnConflict, Value};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, IntoActiveModel, PaginatorTrait,
-    QueryFilter, QuerySelect, Statement,
+    QueryFilter, QueryOrder, QuerySelect, Statement,
 };
 use uuid::Uuid;
 
@@ -38,6 +39,14 @@ impl From<&Account> for account::Model {
             terms_version: accepted.map(|accepted| accepted.version.to_string()),
             terms_accepted_at: accepted.map(|accepted| accepted.accepted_at.as_millis()),
             subject_seed: account.subject_seed.as_ref().map(|seed| seed.as_bytes().to_vec()),
+            trial_ends_at: account.trial_ends_at.as_millis(),
+            paid: account.paid.to_text(),
+            closed_at: account.closed_at.map(Timestamp::as_millis),
+            active_since: account.active_since.as_millis(),
+            told_status: account.told.status.name().to_owned(),
+            notice_step_at: account.told.notice.map(|notice| notice.step_at.as_millis()),
+            notice_days: account.told.notice.map(|notice| notice.days.into()),
+            due_at: account.told.due_at.as_millis(),
         }
     }
 }
@@ -51,6 +60,11 @@ impl TryFrom<account::Model> for Account {
             id: AccountId::from_bits(row.id.as_u128()),
             operator_status: operator_status(&row)?,
             restrictions: restrictions(&row)?,
+            paid: Paid::from_text(row.paid.as_deref()).ok_or(unreadable("payments"))?,
+            closed_at: row.closed_at.map(Timestamp::from_millis),
+            active_since: Timestamp::from_millis(row.active_since),
+            told: told(&row)?,
+            trial_ends_at: Timestamp::from_millis(row.trial_ends_at),
             terms: acceptance(&row)?,
             anonymous_id: AnonymousId::from_bytes(row.anonymous_id.try_into().map_err(|_| unreadable("tag"))?),
             pepper: KeyId::from_bits(row.pepper_id.cast_unsigned()),
@@ -73,6 +87,16 @@ fn operator_status(row: &account::Model) -> Result<Option<OperatorStatus>, Store
         (None, None, None) => Ok(None),
         _ => Err(unreadable("status")),
     }
+}
+
+fn told(row: &account::Model) -> Result<Told, StoreError> {
+    let notice = match (row.notice_step_at, row.notice_days.map(u8::try_from)) {
+        (Some(step_at), Some(Ok(days))) => Some(Notice { step_at: Timestamp::from_millis(step_at), days }),
+        (None, None) => None,
+        _ => return Err(unreadable("notice")),
+    };
+    let status = row.told_status.parse().map_err(|_| unreadable("status"))?;
+    Ok(Told { status, notice, due_at: Timestamp::from_millis(row.due_at) })
 }
 
 fn restrictions(row: &account::Model) -> Result<Vec<Restriction>, StoreError> {
@@ -229,6 +253,18 @@ impl Accounts for SqlTx {
     async fn erase_account(&mut self, id: AccountId) -> Result<(), StoreError> {
         account::Entity::delete_by_id(Uuid::from_u128(id.bits())).exec(&self.sql).await.map_err(store_error)?;
         self.erase_usage(id).await
+    }
+
+    async fn accounts_due(&mut self, now: Timestamp, limit: u64) -> Result<Vec<AccountId>, StoreError> {
+        let due = account::Entity::find()
+            .select_only()
+            .column(account::Column::Id)
+            .filter(account::Column::DueAt.lte(now.as_millis()))
+            .order_by_asc(account::Column::DueAt)
+            .order_by_asc(account::Column::Id)
+            .limit(limit);
+        let ids: Vec<Uuid> = due.into_tuple().all(&self.sql).await.map_err(store_error)?;
+        Ok(ids.into_iter().map(|id| AccountId::from_bits(id.as_u128())).collect())
     }
 
     async fn accounts_by_pepper(&mut self) -> Result<Vec<(KeyId, u64)>, StoreError> {

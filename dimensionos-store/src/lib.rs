@@ -25,6 +25,7 @@ mod entity;
 mod error;
 mod flushes;
 mod jobs;
+mod payments;
 mod policies;
 mod quotas;
 mod sessions;

@@ -35,7 +35,7 @@ async fn a_reset_database_is_empty_and_whole() {
     assert_eq!(platform.allocation().tiers().len(), 4);
     database.reset().await.unwrap();
     let state = Database::inspect(&Database::sqlite_url(&folder.path().join("test.db"))).await.unwrap();
-    assert_eq!((state.applied.len(), state.pending.len()), (5, 0));
+    assert_eq!((state.applied.len(), state.pending.len()), (6, 0));
     Platform::builder(database).open().await.unwrap();
 }
 
@@ -49,9 +49,9 @@ async fn a_path_may_have_any_character_and_its_file_is_private() {
         assert_eq!(Database::sqlite_path(&url), Some(path.clone()));
         assert!(Database::inspect(&url).await.is_err(), "looking makes nothing");
         let database = Database::connect(&url).await.unwrap();
-        assert_eq!(Database::inspect(&url).await.unwrap().pending.len(), 5);
+        assert_eq!(Database::inspect(&url).await.unwrap().pending.len(), 6);
         database.migrate().await.unwrap();
-        assert_eq!(Database::inspect(&url).await.unwrap().applied.len(), 5);
+        assert_eq!(Database::inspect(&url).await.unwrap().applied.len(), 6);
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600, "{name}");
         database.close().await;
     }
@@ -116,6 +116,10 @@ async fn an_account_of_the_first_schema_goes_on_under_the_present_one() {
         assert_eq!((account.epoch, account.operator_status, account.subject_seed), (3, None, None));
         let accepted = account.terms.unwrap();
         assert_eq!((accepted.version.as_str(), accepted.accepted_at), ("1", account.created_at));
+        // Its trial is what it was, and it is looked at once.
+        let told = (account.trial_ends_at, account.active_since, account.told.due_at);
+        let month = std::time::Duration::from_hours(30 * 24);
+        assert_eq!(told, (account.created_at.after(month), account.created_at, dimensionos_core::Timestamp::EPOCH));
         let sessions = tx.sessions(account.id).await.unwrap();
         // Nobody remembers when its password was checked: it has to be checked again.
         assert_eq!(sessions[0].authenticated_at, dimensionos_core::Timestamp::EPOCH);

@@ -6,7 +6,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dimensionos_core::allocation::TierName;
 use dimensionos_core::auth::{PasswordHash, Pepper, RefreshRecord, Session};
 use dimensionos_core::id::{SessionId, ViolationId};
 use dimensionos_core::monitoring::{Bucket, Counter, Resolution, Rollup, Sample, UsageRow};
@@ -70,16 +69,6 @@ const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
 fn account(number: u8) -> Account {
     Account {
-        id: AccountId::from_bits(number.into()),
-        anonymous_id: AnonymousId::from_bytes([number; 32]),
-        pepper: Pepper::from_bytes([9; 32]).id(),
-        tier: TierName::Free,
-        created_at: NOW,
-        trial_started_at: NOW,
-        epoch: 0,
-        operator_status: None,
-        terms: None,
-        subject_seed: None,
         restrictions: vec![Restriction {
             violation: ViolationId::from_bits(7),
             sanction: Sanction::ReadOnly,
@@ -87,6 +76,12 @@ fn account(number: u8) -> Account {
             until: NOW,
             relaxes_at: Some(NOW),
         }],
+        ..Account::new(
+            AccountId::from_bits(number.into()),
+            AnonymousId::from_bytes([number; 32]),
+            Pepper::from_bytes([9; 32]).id(),
+            NOW,
+        )
     }
 }
 

@@ -11,6 +11,7 @@ mod m20261122_000002_identity;
 mod m20261123_000003_metering;
 mod m20261123_000004_flushes;
 mod m20261123_000005_enforcement;
+mod m20261123_000006_payments;
 
 /// Applies the steps.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +26,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000003_metering::Migration),
             Box::new(m20261123_000004_flushes::Migration),
             Box::new(m20261123_000005_enforcement::Migration),
+            Box::new(m20261123_000006_payments::Migration),
         ]
     }
 }

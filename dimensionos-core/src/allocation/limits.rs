@@ -1,6 +1,7 @@
 //! What limits an account: its tier, unless something else was granted to it until a date.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dashmap::DashMap;
 
@@ -55,6 +56,11 @@ impl Limits {
         let known = self.tiers.iter().find(|allocation| allocation.tier == tier).cloned();
         // `allocation::load` has put every tier there.
         known.unwrap_or_else(|| Allocation::initial(tier))
+    }
+
+    /// How long an account that is registered now is free.
+    pub(crate) fn trial(&self) -> Duration {
+        Duration::from_hours(u64::from(self.tier(TierName::Free).trial_days.unwrap_or_default()) * 24)
     }
 
     pub(crate) fn enforcement(&self, resource: Resource) -> Enforcement {
@@ -155,7 +161,6 @@ impl Allocation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 

@@ -41,7 +41,7 @@ impl Auth<'_> {
         // Hashed before the code is looked at, so that a wrong one takes as long as a right one.
         let hash = inner.passwords.hash_strong(new_password, inner.password_rule, first).await?;
         let mut tx = inner.store.begin(Access::Write).await?;
-        let account = tx.account_by_tag(&secrets.keys.tags(identity)).await?;
+        let account = inner.present(tx.account_by_tag(&secrets.keys.tags(identity)).await?);
         // Of nobody's account there is no code; it is looked for all the same.
         let id = account.as_ref().map_or(AccountId::NOBODY, |account| account.id);
         let is_used = tx.use_recovery_code(id, &code.digest()).await?;

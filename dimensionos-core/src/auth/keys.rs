@@ -125,6 +125,71 @@ impl VoucherKey {
     }
 }
 
+key! {
+    /// The key of what is left of erased accounts. Destroying it forgets them all.
+    TombstoneKey
+}
+key! {
+    /// The seed of the Ed25519 key that attests payments. Only the billing system has it.
+    BillingKey
+}
+
+/// The public half of a [`BillingKey`]: whose attestations a deployment believes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct BillingPublicKey([u8; 32]);
+
+impl BillingPublicKey {
+    /// The key of those bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl FromStr for BillingPublicKey {
+    type Err = InvalidKey;
+
+    fn from_str(text: &str) -> Result<Self, InvalidKey> {
+        parse_hex(text).map(Self).ok_or(InvalidKey)
+    }
+}
+
+impl fmt::Display for BillingPublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for BillingPublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl BillingKey {
+    pub(crate) fn seed(&self) -> &[u8] {
+        self.0.as_slice()
+    }
+}
+
+impl TombstoneKey {
+    /// The one of a deployment that was given none: made from its pepper, and of no use without it.
+    fn derived(pepper: &Pepper) -> Self {
+        Self::from_bytes(pepper.tag(b"dimensionos/tombstone-key/v1", b""))
+    }
+
+    /// HMAC-SHA-256 over a label, a zero byte and a message.
+    pub(crate) fn tag(&self, label: &[u8], message: &[u8]) -> [u8; 32] {
+        Pepper(self.0.clone()).tag(label, message)
+    }
+}
+
 impl Pepper {
     /// Its name, to store beside what was made under it.
     #[must_use]
@@ -172,6 +237,8 @@ impl SigningKey {
 pub struct Keys {
     peppers: Vec<Pepper>,
     pub(crate) signing: Vec<SigningKey>,
+    tombstones: Vec<TombstoneKey>,
+    billing: Vec<BillingPublicKey>,
 }
 
 impl Keys {
@@ -186,7 +253,24 @@ impl Keys {
         if signing.is_empty() {
             return Err(Error::invalid("signingKey", "at least one is needed"));
         }
-        Ok(Self { peppers, signing })
+        let tombstones = peppers.iter().map(TombstoneKey::derived).collect();
+        Ok(Self { peppers, signing, tombstones, billing: Vec::new() })
+    }
+
+    /// With those whose attestations of payments are believed; otherwise nobody's are.
+    #[must_use]
+    pub fn with_billing(mut self, keys: Vec<BillingPublicKey>) -> Self {
+        self.billing = keys;
+        self
+    }
+
+    /// With keys of their own for what is left of erased accounts; otherwise the peppers make them.
+    #[must_use]
+    pub fn with_tombstones(mut self, keys: Vec<TombstoneKey>) -> Self {
+        if !keys.is_empty() {
+            self.tombstones = keys;
+        }
+        self
     }
 
     /// One new random key of each kind. Keep them wherever the accounts are to outlive the program: under another
@@ -195,13 +279,34 @@ impl Keys {
     /// # Errors
     /// [`EntropyError`] where the source of chance fails.
     pub fn generate(entropy: &dyn Entropy) -> Result<Self, EntropyError> {
-        Ok(Self { peppers: vec![Pepper::generate(entropy)?], signing: vec![SigningKey::generate(entropy)?] })
+        let pepper = Pepper::generate(entropy)?;
+        let tombstones = vec![TombstoneKey::derived(&pepper)];
+        Ok(Self {
+            peppers: vec![pepper],
+            signing: vec![SigningKey::generate(entropy)?],
+            tombstones,
+            billing: Vec::new(),
+        })
     }
 
     /// The pepper that new tags are made under.
     pub(crate) fn first_pepper(&self) -> &Pepper {
         // Both constructors put at least one there.
         &self.peppers[0]
+    }
+
+    /// The key that new tombstones are made under.
+    pub(crate) fn first_tombstone_key(&self) -> &TombstoneKey {
+        // Every constructor puts at least one there.
+        &self.tombstones[0]
+    }
+
+    pub(crate) fn billing(&self) -> &[BillingPublicKey] {
+        &self.billing
+    }
+
+    pub(crate) fn tombstone_keys(&self) -> &[TombstoneKey] {
+        &self.tombstones
     }
 
     pub(crate) fn pepper(&self, id: KeyId) -> Option<&Pepper> {

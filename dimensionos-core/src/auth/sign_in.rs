@@ -110,14 +110,14 @@ impl Auth<'_> {
         let Self(inner) = self;
         let Some(name) = name else { return Ok(()) };
         policy::holder_may(Action::AcceptTerms, inner.standing(account))?;
-        let accepted = inner.terms.accept(Some(name), inner.clock.now())?;
-        account.terms = Some(inner.terms.later(account.terms.take(), accepted));
+        let accepted = inner.lifecycle.terms().accept(Some(name), inner.clock.now())?;
+        account.terms = Some(inner.lifecycle.terms().later(account.terms.take(), accepted));
         Ok(())
     }
 
     async fn find(&self, secrets: &Secrets, identity: &Identity) -> Result<Option<(Account, PasswordHash)>, Error> {
         let mut tx = self.0.store.begin(Access::Read).await?;
-        let account = tx.account_by_tag(&secrets.keys.tags(identity)).await?;
+        let account = self.0.present(tx.account_by_tag(&secrets.keys.tags(identity)).await?);
         // Nobody's password is looked for too, so that an unknown account takes as long.
         let id = account.as_ref().map_or(AccountId::NOBODY, |account| account.id);
         let hash = tx.password(id).await?;
@@ -151,7 +151,7 @@ impl Auth<'_> {
         drop(tx);
         let mut tx = inner.store.begin(Access::Write).await?;
         // The account first, as in every other change of it: two that wait for each other's rows would wait for ever.
-        let account = tx.account(session.account).await?.ok_or(Error::TokenInvalid)?;
+        let account = inner.present(tx.account(session.account).await?).ok_or(Error::TokenInvalid)?;
         // Read again under the lock: another may have used the token meanwhile.
         let record = tx.refresh(&digest).await?.ok_or(Error::TokenInvalid)?;
         let session = tx.session(record.session).await?.ok_or(Error::TokenInvalid)?;

@@ -7,9 +7,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::Error;
 use crate::allocation::accounting::Question;
 use crate::context::Principal;
-use crate::id::AccessKeyId;
+use crate::id::{AccessKeyId, AccountId};
 use crate::monitoring::report::{Receipt, Report};
 use crate::monitoring::writer::Writer;
+use crate::payment::Tombstone;
 use crate::users::Account;
 
 /// Reports waiting for the next transactions; past it the answer is `Busy`.
@@ -67,7 +68,7 @@ impl Ledger {
         answer.await.map_err(|_| STOPPED)?
     }
 
-    /// Erases the account of a signed-in caller. The writer does it itself, so that nothing of the account is written
+    /// Erases an account. The writer does it itself, so that nothing of the account is written
     /// after it.
     pub(crate) async fn erase(&self, erasure: Erasure) -> Result<(), Error> {
         self.ask(|reply| Job::Erase(erasure, reply)).await
@@ -109,17 +110,35 @@ impl Ledger {
 
 const STOPPED: Error = Error::Internal { what: "the writer of usage has stopped" };
 
-/// Who has asked for their account to be erased, and whether that still may be.
+/// Which account is to be erased, and whether that still may be.
 pub(crate) struct Erasure {
-    pub(crate) principal: Principal,
+    pub(crate) whose: Whose,
     pub(crate) permit: Permit,
 }
 
-/// Decides about an account as the writer finds it.
-type Permit = Box<dyn FnOnce(&Account) -> Result<(), Error> + Send>;
+/// Whose account is to be erased.
+#[derive(Debug)]
+pub(crate) enum Whose {
+    /// That of whoever is signed in, as long as they still are.
+    Holder(Principal),
+    /// One whose time has come.
+    Account(AccountId),
+}
+
+impl Whose {
+    pub(crate) const fn account(&self) -> AccountId {
+        match self {
+            Self::Holder(principal) => principal.account,
+            Self::Account(id) => *id,
+        }
+    }
+}
+
+/// Decides about an account as the writer finds it, and says what is left of it.
+type Permit = Box<dyn FnOnce(&Account) -> Result<Tombstone, Error> + Send>;
 
 impl std::fmt::Debug for Erasure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Erasure").field("principal", &self.principal).finish_non_exhaustive()
+        f.debug_struct("Erasure").field("whose", &self.whose).finish_non_exhaustive()
     }
 }

@@ -10,7 +10,7 @@ use crate::Error;
 use crate::allocation::accounting::{Leases, Question};
 use crate::entropy::Entropy;
 use crate::id::{AccountId, ReplicaId};
-use crate::monitoring::ledger::{Entry, Erasure, Job};
+use crate::monitoring::ledger::{Entry, Erasure, Job, Whose};
 use crate::monitoring::metering::Metering;
 use crate::monitoring::sweep::{Sweep, Work};
 use crate::monitoring::transaction::{Group, Prepared, Written, each, is_counted};
@@ -149,7 +149,7 @@ impl Writer {
             let _ = self.write(Group { entries, questions, pending: Vec::new() }).await;
         }
         for (erasure, reply) in erasures {
-            let account = erasure.principal.account;
+            let account = erasure.whose.account();
             let erased = self.erase(erasure).await;
             self.directory.forget(account);
             let _ = reply.send(erased);
@@ -206,12 +206,16 @@ impl Writer {
         });
     }
 
-    async fn erase(&mut self, Erasure { principal, permit }: Erasure) -> Result<(), Error> {
+    async fn erase(&mut self, Erasure { whose, permit }: Erasure) -> Result<(), Error> {
         let mut tx = self.store.begin(Access::Write).await?;
-        // The password was checked before: it may have been changed, or the session ended, since.
-        let account = crate::auth::held(&mut *tx, &principal).await?;
-        permit(&account)?;
+        let account = match whose {
+            // The password was checked before: it may have been changed, or the session ended, since.
+            Whose::Holder(principal) => crate::auth::held(&mut *tx, &principal).await?,
+            Whose::Account(id) => tx.account(id).await?.ok_or(Error::no_account())?,
+        };
+        let left = permit(&account)?;
         tx.erase_account(account.id).await?;
+        tx.keep_tombstone(&left).await?;
         tx.commit().await?;
         self.forget(account.id);
         self.leases.retain(|(owner, _), _| *owner != account.id);

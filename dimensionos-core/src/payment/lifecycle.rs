@@ -1,95 +1,115 @@
 //! What time does to an account. Derived from the clock whenever it is read, so that no job has to run for it.
 
-use std::str::FromStr;
 use std::time::Duration;
 
-use crate::allocation::{TierName, UnknownName};
+use crate::Error;
+use crate::allocation::TierName;
+use crate::payment::{PaymentStatus, ServiceStatus, Standing, StatusReason};
 use crate::time::Timestamp;
 use crate::tos;
 use crate::users::{Account, Terms};
 
 const DAY: Duration = Duration::from_hours(24);
 
-/// How long a FREE account is free.
-pub const TRIAL: Duration = Duration::from_hours(30 * 24);
-/// How long a lapsed account can still be read before it is suspended.
-pub const READ_ONLY_FOR: Duration = Duration::from_hours(30 * 24);
-/// How long a lapsed account is suspended before it is cancelled.
-pub const SUSPENDED_FOR: Duration = Duration::from_hours(60 * 24);
-
-/// What an account may do, from everything to nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ServiceStatus {
-    /// Everything its tier allocates.
-    Active,
-    /// Reading, export, payment, appeal and signing out.
-    ReadOnly,
-    /// Seeing why, export, payment, appeal and signing out.
-    Suspended,
-    /// Nothing but a restore or erasure.
-    Cancelled,
+/// How long an account stays at each step of a lapse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LapsePeriods {
+    grace: Duration,
+    read_only: Duration,
+    suspended: Duration,
+    cancelled: Duration,
 }
 
-impl ServiceStatus {
-    const ALL: [Self; 4] = [Self::Active, Self::ReadOnly, Self::Suspended, Self::Cancelled];
+impl Default for LapsePeriods {
+    /// Seven days from what was paid for to read-only, 30 to suspended, 60 to cancelled, and 30 to erased: four months in
+    /// which a payment brings everything back.
+    fn default() -> Self {
+        Self { grace: 7 * DAY, read_only: 30 * DAY, suspended: 60 * DAY, cancelled: 30 * DAY }
+    }
+}
 
-    /// The name in tables and answers.
+impl LapsePeriods {
+    /// The shortest that an account is cancelled before it is erased: its holder has to learn of it, and to come back.
+    pub const MIN_CANCELLED: Duration = DAY;
+    /// The longest of each: beyond it a period is a slip of the pen, and instants would no longer add up.
+    pub const MAX: Duration = Duration::from_hours(10 * 366 * 24);
+
+    /// How long an account stays active once what was paid for has run out, then read-only, suspended, and cancelled.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a period beyond [`MAX`](Self::MAX), or a cancelled time below
+    /// [`MIN_CANCELLED`](Self::MIN_CANCELLED).
+    pub fn new(grace: Duration, read_only: Duration, suspended: Duration, cancelled: Duration) -> Result<Self, Error> {
+        if [grace, read_only, suspended, cancelled].into_iter().any(|period| period > Self::MAX) {
+            return Err(Error::invalid("periods", "one is longer than ten years"));
+        }
+        if cancelled < Self::MIN_CANCELLED {
+            return Err(Error::invalid("periods", "less than a day between cancelled and erased"));
+        }
+        Ok(Self { grace, read_only, suspended, cancelled })
+    }
+}
+
+/// A step that time takes with an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LapseStep {
+    /// What was paid for has run out; everything still works.
+    Overdue,
+    /// It can only be read.
+    ReadOnly,
+    /// It is suspended.
+    Suspended,
+    /// It is closed, and can be restored.
+    Cancelled,
+    /// It is gone.
+    Erased,
+}
+
+impl LapseStep {
+    /// The name in answers.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Active => "ACTIVE",
+            Self::Overdue => "OVERDUE",
             Self::ReadOnly => "READ_ONLY",
             Self::Suspended => "SUSPENDED",
             Self::Cancelled => "CANCELLED",
+            Self::Erased => "ERASED",
         }
     }
-}
 
-impl FromStr for ServiceStatus {
-    type Err = UnknownName;
-
-    fn from_str(text: &str) -> Result<Self, UnknownName> {
-        Self::ALL.into_iter().find(|status| status.name() == text).ok_or(UnknownName)
-    }
-}
-
-/// Why an account has its status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StatusReason {
-    /// There is nothing to explain.
-    None,
-    /// Its trial has ended.
-    TrialExpired,
-    /// It follows from a breach of the terms.
-    TosViolation,
-    /// An operator decided it.
-    Operator,
-}
-
-impl StatusReason {
-    /// The name answers carry.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
+    const fn status(self) -> ServiceStatus {
         match self {
-            Self::None => "NONE",
-            Self::TrialExpired => "TRIAL_EXPIRED",
-            Self::TosViolation => "TOS_VIOLATION",
-            Self::Operator => "OPERATOR",
+            Self::Overdue => ServiceStatus::Active,
+            Self::ReadOnly => ServiceStatus::ReadOnly,
+            Self::Suspended => ServiceStatus::Suspended,
+            Self::Cancelled | Self::Erased => ServiceStatus::Cancelled,
         }
     }
 }
 
-/// A status, why, and since when.
+/// The step that comes next, unless somebody does something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
-    /// What the account may do.
-    pub status: ServiceStatus,
+pub struct NextStep {
+    /// Which.
+    pub step: LapseStep,
     /// Why.
     pub reason: StatusReason,
-    /// Since when.
-    pub since: Timestamp,
-    /// Whether terms are in force that its holder has not accepted.
-    pub are_terms_due: bool,
+    /// When.
+    pub at: Timestamp,
+    /// When the step before it was taken; for the first, when the account was registered.
+    pub(crate) after: Timestamp,
+}
+
+/// Whether an account is paid for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PaymentState {
+    /// In one word.
+    pub status: PaymentStatus,
+    /// Until when its tier is paid for, or was; absent where nothing has to be paid.
+    pub paid_until: Option<Timestamp>,
+    /// Since when it is overdue.
+    pub overdue_since: Option<Timestamp>,
 }
 
 /// An account's time for free.
@@ -101,48 +121,157 @@ pub struct Trial {
     pub ends_at: Timestamp,
     /// Whether it has ended.
     pub is_expired: bool,
-    /// Days that have begun and not ended: 30 on the first day, 0 once it has expired.
+    /// Days that have begun and not ended: as many as it has on the first day, 0 once it has expired.
     pub days_left: u32,
 }
 
-/// The standing of an account at an instant: the strictest of what its payments, its breaches of the terms and an operator
-/// say; lifting one leaves the others. Where two say the same, the one shows that payment alone would not lift, and the
-/// operator's before it.
-#[must_use]
-pub fn standing(account: &Account, terms: &Terms, now: Timestamp) -> Standing {
-    let mut shown = lapse(account, now);
-    if let Some((status, since)) = tos::strictest(&account.restrictions, now)
-        && status >= shown.status
-    {
-        shown = Standing { status, reason: StatusReason::TosViolation, since, ..shown };
-    }
-    if let Some(decided) = &account.operator_status
-        && decided.status >= shown.status
-    {
-        shown = Standing { status: decided.status, reason: StatusReason::Operator, since: decided.since, ..shown };
-    }
-    Standing { are_terms_due: !terms.are_met_by(account.terms.as_ref(), now), ..shown }
+/// The rules by which time changes what accounts may do.
+#[derive(Debug, Clone)]
+pub struct Lifecycle {
+    periods: LapsePeriods,
+    terms: Terms,
 }
 
-/// What an account's payments alone say.
-fn lapse(account: &Account, now: Timestamp) -> Standing {
-    let Some(trial) = trial(account, now) else { return active_since(account.created_at) };
-    let suspended_at = trial.ends_at.after(READ_ONLY_FOR);
-    let cancelled_at = suspended_at.after(SUSPENDED_FOR);
-    let (status, since) = if now >= cancelled_at {
-        (ServiceStatus::Cancelled, cancelled_at)
-    } else if now >= suspended_at {
-        (ServiceStatus::Suspended, suspended_at)
-    } else if trial.is_expired {
-        (ServiceStatus::ReadOnly, trial.ends_at)
-    } else {
-        return active_since(account.created_at);
-    };
-    Standing { status, reason: StatusReason::TrialExpired, since, are_terms_due: false }
+/// The steps of an account's lapse, in order, each with its instant.
+struct Lapse {
+    reason: StatusReason,
+    /// Absent where nothing is ever paid: a trial has no grace.
+    overdue: Option<Timestamp>,
+    read_only: Timestamp,
+    suspended: Timestamp,
+    cancelled: Timestamp,
 }
 
-fn active_since(since: Timestamp) -> Standing {
-    Standing { status: ServiceStatus::Active, reason: StatusReason::None, since, are_terms_due: false }
+impl Lapse {
+    /// The step that was taken last, if any was.
+    fn taken(&self, now: Timestamp) -> Option<(LapseStep, Timestamp)> {
+        self.steps().filter(|(_, at)| *at <= now).last()
+    }
+
+    fn steps(&self) -> impl Iterator<Item = (LapseStep, Timestamp)> {
+        let overdue = self.overdue.map(|at| (LapseStep::Overdue, at));
+        let rest = [
+            (LapseStep::ReadOnly, self.read_only),
+            (LapseStep::Suspended, self.suspended),
+            (LapseStep::Cancelled, self.cancelled),
+        ];
+        overdue.into_iter().chain(rest)
+    }
+}
+
+impl Lifecycle {
+    /// By those periods and terms.
+    #[must_use]
+    pub const fn new(periods: LapsePeriods, terms: Terms) -> Self {
+        Self { periods, terms }
+    }
+
+    pub(crate) const fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    /// The standing of an account at an instant: the strictest of what its payments, its holder, its breaches of the terms
+    /// and an operator say; lifting one leaves the others. Where two say the same, the one shows that payment alone would
+    /// not lift, and the operator's before all.
+    #[must_use]
+    pub fn standing(&self, account: &Account, now: Timestamp) -> Standing {
+        let lapse = self.lapse(account);
+        let (mut status, mut reason, mut since) = match lapse.taken(now) {
+            Some((step, at)) if step != LapseStep::Overdue => (step.status(), lapse.reason, at),
+            _ => (ServiceStatus::Active, StatusReason::None, active_since(account, now)),
+        };
+        let others = [
+            (account.closed_at.map(|at| (ServiceStatus::Cancelled, at)), StatusReason::Owner),
+            (tos::strictest(&account.restrictions, now), StatusReason::TosViolation),
+            (account.operator_status.as_ref().map(|decided| (decided.status, decided.since)), StatusReason::Operator),
+        ];
+        for (said, why) in others {
+            if let Some((strict, at)) = said
+                && strict >= status
+                && strict > ServiceStatus::Active
+            {
+                (status, reason, since) = (strict, why, at);
+            }
+        }
+        Standing { status, reason, since, are_terms_due: !self.terms.are_met_by(account.terms.as_ref(), now) }
+    }
+
+    /// When an account is gone for good, as things stand: so long after it was cancelled, whoever did that.
+    #[must_use]
+    pub fn erased_at(&self, account: &Account) -> Timestamp {
+        let decided = account.operator_status.as_ref();
+        let decided = decided.filter(|decided| decided.status == ServiceStatus::Cancelled).map(|decided| decided.since);
+        let cancelled = [account.closed_at, decided].into_iter().flatten().chain([self.lapse(account).cancelled]).min();
+        // One is always there.
+        cancelled.unwrap_or(Timestamp::LAST).after(self.periods.cancelled)
+    }
+
+    /// Whether an account is gone for good, also where nobody has removed it yet.
+    #[must_use]
+    pub fn is_gone(&self, account: &Account, now: Timestamp) -> bool {
+        self.erased_at(account) <= now
+    }
+
+    /// The next step that time takes with an account, unless somebody does something.
+    #[must_use]
+    pub fn next_step(&self, account: &Account, now: Timestamp) -> Option<NextStep> {
+        let standing = self.standing(account, now);
+        if standing.status == ServiceStatus::Cancelled {
+            let at = self.erased_at(account);
+            let (step, reason, after) = (LapseStep::Erased, standing.reason, at.before(self.periods.cancelled));
+            return (at > now).then_some(NextStep { step, reason, at, after });
+        }
+        let lapse = self.lapse(account);
+        let (step, at) = lapse.steps().find(|(_, at)| *at > now)?;
+        let after = lapse.taken(now).map_or(account.created_at, |(_, at)| at);
+        Some(NextStep { step, reason: lapse.reason, at, after })
+    }
+
+    /// Whether an account is paid for.
+    #[must_use]
+    pub fn payment(&self, account: &Account, now: Timestamp) -> PaymentState {
+        let state = |status| PaymentState { status, paid_until: None, overdue_since: None };
+        if account.tier == TierName::Free {
+            let is_trial = account.trial_ends_at > now;
+            return state(if is_trial { PaymentStatus::NotRequired } else { PaymentStatus::Unpaid });
+        }
+        let until = paid_until(account);
+        let paid_until = Some(until);
+        if until > now {
+            PaymentState { paid_until, ..state(PaymentStatus::Paid) }
+        } else {
+            PaymentState { paid_until, overdue_since: Some(until), ..state(PaymentStatus::Overdue) }
+        }
+    }
+
+    /// What an account's payments alone lead to.
+    fn lapse(&self, account: &Account) -> Lapse {
+        let LapsePeriods { grace, read_only, suspended, .. } = self.periods;
+        let (reason, overdue, read_only_at) = if account.tier == TierName::Free {
+            (StatusReason::TrialExpired, None, account.trial_ends_at)
+        } else {
+            let until = paid_until(account);
+            (StatusReason::PaymentOverdue, Some(until), until.after(grace))
+        };
+        let suspended_at = read_only_at.after(read_only);
+        Lapse {
+            reason,
+            overdue,
+            read_only: read_only_at,
+            suspended: suspended_at,
+            cancelled: suspended_at.after(suspended),
+        }
+    }
+}
+
+/// A paid tier that nothing was ever paid for counts as run out from the start.
+fn paid_until(account: &Account) -> Timestamp {
+    account.paid.until(account.tier).unwrap_or(account.created_at)
+}
+
+/// Since when an account is active: since somebody lifted what was in its way, or a restriction ended by the clock.
+fn active_since(account: &Account, now: Timestamp) -> Timestamp {
+    tos::last_ended(&account.restrictions, now).map_or(account.active_since, |ended| ended.max(account.active_since))
 }
 
 /// The trial of an account; absent on the tiers that have none.
@@ -151,7 +280,7 @@ pub fn trial(account: &Account, now: Timestamp) -> Option<Trial> {
     if account.tier != TierName::Free {
         return None;
     }
-    let ends_at = account.trial_started_at.after(TRIAL);
+    let ends_at = account.trial_ends_at;
     let days_left = ends_at.since(now).as_secs().div_ceil(DAY.as_secs());
     Some(Trial {
         started_at: account.trial_started_at,
@@ -162,81 +291,6 @@ pub fn trial(account: &Account, now: Timestamp) -> Option<Trial> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::auth::Pepper;
-    use crate::id::AccountId;
-    use crate::users::{AnonymousId, OperatorStatus};
-
-    fn account() -> Account {
-        let start = Timestamp::from_millis(1_700_000_000_000);
-        Account {
-            id: AccountId::from_bits(1),
-            anonymous_id: AnonymousId::from_bytes([0; 32]),
-            pepper: Pepper::from_bytes([0; 32]).id(),
-            tier: TierName::Free,
-            created_at: start,
-            trial_started_at: start,
-            epoch: 0,
-            operator_status: None,
-            terms: Terms::default().accept(None, start).ok(),
-            subject_seed: None,
-            restrictions: Vec::new(),
-        }
-    }
-
-    fn standing(account: &Account, now: Timestamp) -> Standing {
-        super::standing(account, &Terms::default(), now)
-    }
-
-    #[test]
-    fn each_step_is_taken_on_its_millisecond_and_not_before() {
-        let account = account();
-        let instant = Duration::from_millis(1);
-        let mut at = account.created_at;
-        for (stays, before, after) in [
-            (TRIAL, ServiceStatus::Active, ServiceStatus::ReadOnly),
-            (READ_ONLY_FOR, ServiceStatus::ReadOnly, ServiceStatus::Suspended),
-            (SUSPENDED_FOR, ServiceStatus::Suspended, ServiceStatus::Cancelled),
-        ] {
-            at = at.after(stays);
-            assert_eq!(standing(&account, at.before(instant)).status, before);
-            assert_eq!(
-                standing(&account, at),
-                Standing { status: after, reason: StatusReason::TrialExpired, since: at, are_terms_due: false }
-            );
-        }
-    }
-
-    #[test]
-    fn the_stricter_of_a_lapse_and_a_decision_shows_and_lifting_one_leaves_the_other() {
-        use ServiceStatus::{Cancelled, ReadOnly, Suspended};
-        let lapsed_at = account().created_at.after(TRIAL);
-        let suspended_at = lapsed_at.after(READ_ONLY_FOR);
-        let shown = |status, now| {
-            let since = account().created_at.after(DAY);
-            let note = "report 17".parse().unwrap();
-            let decided = Account { operator_status: Some(OperatorStatus { status, since, note }), ..account() };
-            let shown = standing(&decided, now);
-            (shown.status, shown.reason)
-        };
-        assert_eq!(shown(Suspended, account().created_at.after(DAY)), (Suspended, StatusReason::Operator));
-        assert_eq!(shown(Suspended, lapsed_at), (Suspended, StatusReason::Operator));
-        assert_eq!(shown(ReadOnly, lapsed_at), (ReadOnly, StatusReason::Operator));
-        assert_eq!(shown(ReadOnly, suspended_at), (Suspended, StatusReason::TrialExpired));
-        assert_eq!(shown(Suspended, suspended_at), (Suspended, StatusReason::Operator));
-        assert_eq!(shown(Suspended, suspended_at.after(SUSPENDED_FOR)), (Cancelled, StatusReason::TrialExpired));
-        assert_eq!(standing(&account(), lapsed_at).reason, StatusReason::TrialExpired);
-    }
-
-    #[test]
-    fn a_trial_counts_down_from_thirty_to_none() {
-        let account = account();
-        let left = |passed| trial(&account, account.created_at.after(passed)).unwrap().days_left;
-        assert_eq!(left(Duration::ZERO), 30);
-        assert_eq!(left(Duration::from_secs(1)), 30);
-        assert_eq!(left(DAY), 29);
-        assert_eq!(left(TRIAL), 0);
-        assert_eq!(left(TRIAL + DAY), 0);
-    }
-}
+mod model;
+#[cfg(test)]
+mod tests;

@@ -10,9 +10,11 @@ use crate::allocation::{Allocation, Hold, KeyedDecision, LimitOverride, TierName
 use crate::auth::{AccessKey, KeyId, PasswordHash, RefreshRecord, Session};
 use crate::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId, ViolationId};
 use crate::monitoring::{Bucket, Counter, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow};
+use crate::payment::{SpentAttestation, Tombstone};
 use crate::secret::SecretDigest;
 use crate::store::{
-    Access, AccessKeys, Accounts, Jobs, Policies, Quotas, Sessions, Store, StoreError, Tiers, Tx, Usage, Violations,
+    Access, AccessKeys, Accounts, Jobs, Payments, Policies, Quotas, Sessions, Store, StoreError, Tiers, Tx, Usage,
+    Violations,
 };
 use crate::time::Timestamp;
 use crate::tos::{PolicyRecord, Violation, ViolationCount, ViolationFilter, ViolationPlace};
@@ -56,11 +58,13 @@ struct State {
     violation_places: Table<ViolationId, ViolationPlace>,
     detectors: Table<AccountId, Vec<u8>>,
     policies: Table<u32, PolicyRecord>,
+    spent: Table<SecretDigest, SpentAttestation>,
+    tombstones: Table<[u8; 32], Timestamp>,
 }
 
 impl State {
     fn each_table(&mut self, act: fn(&mut dyn Undo)) {
-        let tables: [&mut dyn Undo; 20] = [
+        let tables: [&mut dyn Undo; 22] = [
             &mut self.accounts,
             &mut self.tags,
             &mut self.passwords,
@@ -81,6 +85,8 @@ impl State {
             &mut self.violation_places,
             &mut self.detectors,
             &mut self.policies,
+            &mut self.spent,
+            &mut self.tombstones,
         ];
         tables.into_iter().for_each(act);
     }
@@ -285,6 +291,13 @@ impl Accounts for MemoryTx {
         violation_places.remove_where(|_, place| !violations.rows.contains_key(place));
         detectors.remove(&id);
         Ok(())
+    }
+
+    async fn accounts_due(&mut self, now: Timestamp, limit: u64) -> Result<Vec<AccountId>, StoreError> {
+        let rows = self.state().accounts.rows.values().filter(|account| account.told.due_at <= now);
+        let mut due: Vec<_> = rows.map(|account| (account.told.due_at, account.id)).collect();
+        due.sort_unstable();
+        Ok(due.into_iter().map(|(_, id)| id).take(usize::try_from(limit).unwrap_or(usize::MAX)).collect())
     }
 
     async fn accounts_by_pepper(&mut self) -> Result<Vec<(KeyId, u64)>, StoreError> {
@@ -652,6 +665,36 @@ impl Violations for MemoryTx {
 
     async fn detectors(&mut self, account: AccountId) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(self.state().detectors.rows.get(&account).cloned())
+    }
+}
+
+#[async_trait]
+impl Payments for MemoryTx {
+    async fn spend_attestation(&mut self, spent: &SpentAttestation) -> Result<(), StoreError> {
+        let state = self.state_mut()?;
+        if state.spent.rows.contains_key(&spent.digest) {
+            return Err(StoreError::Conflict);
+        }
+        state.spent.put(spent.digest, *spent);
+        Ok(())
+    }
+
+    async fn spent_attestation(&mut self, digest: &SecretDigest) -> Result<Option<SpentAttestation>, StoreError> {
+        Ok(self.state().spent.rows.get(digest).copied())
+    }
+
+    async fn keep_tombstone(&mut self, tombstone: &Tombstone) -> Result<(), StoreError> {
+        self.state_mut()?.tombstones.put(tombstone.tag, tombstone.until);
+        Ok(())
+    }
+
+    async fn has_tombstone(&mut self, tags: &[[u8; 32]], now: Timestamp) -> Result<bool, StoreError> {
+        let rows = &self.state().tombstones.rows;
+        Ok(tags.iter().any(|tag| rows.get(tag).is_some_and(|until| *until > now)))
+    }
+
+    async fn purge_tombstones(&mut self, before: Timestamp) -> Result<u64, StoreError> {
+        Ok(self.state_mut()?.tombstones.remove_where(|_, until| *until < before))
     }
 }
 

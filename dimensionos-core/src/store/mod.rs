@@ -13,6 +13,7 @@ use crate::allocation::{Allocation, Hold, KeyedDecision, LimitOverride, Resource
 use crate::auth::{AccessKey, KeyId, PasswordHash, RefreshRecord, Session};
 use crate::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId, ViolationId};
 use crate::monitoring::{Bucket, Counter, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow};
+use crate::payment::{SpentAttestation, Tombstone};
 use crate::secret::SecretDigest;
 use crate::time::Timestamp;
 use crate::tos::{PolicyRecord, Violation, ViolationCount, ViolationFilter, ViolationPlace};
@@ -73,7 +74,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 /// One transaction: nothing of it is seen by others before [`commit`](Tx::commit), and nothing is kept where it is
 /// dropped instead.
 #[async_trait]
-pub trait Tx: Accounts + Sessions + AccessKeys + Tiers + Usage + Quotas + Violations + Policies + Jobs + Send {
+pub trait Tx:
+    Accounts + Sessions + AccessKeys + Tiers + Usage + Quotas + Violations + Payments + Policies + Jobs + Send
+{
     /// Makes everything done in it durable, all or nothing.
     async fn commit(self: Box<Self>) -> Result<(), StoreError>;
 }
@@ -104,6 +107,9 @@ pub trait Accounts {
     async fn missing_accounts(&mut self, accounts: &[AccountId]) -> Result<Vec<AccountId>, StoreError>;
     /// Removes an account and everything that is kept of it: its password, codes, sessions, usage, readings and quotas.
     async fn erase_account(&mut self, id: AccountId) -> Result<(), StoreError>;
+    /// The accounts of which something is to be told or done at an instant, the longest due first, at most `limit` of
+    /// them.
+    async fn accounts_due(&mut self, now: Timestamp, limit: u64) -> Result<Vec<AccountId>, StoreError>;
     /// How many accounts have their tag under each pepper, in the order of the peppers' ids.
     async fn accounts_by_pepper(&mut self) -> Result<Vec<(KeyId, u64)>, StoreError>;
 }
@@ -256,6 +262,21 @@ pub trait Violations {
     async fn save_detectors(&mut self, states: &[(AccountId, Vec<u8>)]) -> Result<(), StoreError>;
     /// The state of an account's detectors; absent where none is kept.
     async fn detectors(&mut self, account: AccountId) -> Result<Option<Vec<u8>>, StoreError>;
+}
+
+/// Evidence of payments that was counted, and what is left of trials.
+#[async_trait]
+pub trait Payments {
+    /// Writes down that an attestation was counted; `Conflict` where it was before. It stays for ever.
+    async fn spend_attestation(&mut self, spent: &SpentAttestation) -> Result<(), StoreError>;
+    /// What is known of an attestation that was counted.
+    async fn spent_attestation(&mut self, digest: &SecretDigest) -> Result<Option<SpentAttestation>, StoreError>;
+    /// Keeps what is left of an erased account, in place of one of the same tag.
+    async fn keep_tombstone(&mut self, tombstone: &Tombstone) -> Result<(), StoreError>;
+    /// Whether any of these tags has a tombstone that is not forgotten by that instant.
+    async fn has_tombstone(&mut self, tags: &[[u8; 32]], now: Timestamp) -> Result<bool, StoreError>;
+    /// Removes the tombstones whose time ended before that instant, and says how many.
+    async fn purge_tombstones(&mut self, before: Timestamp) -> Result<u64, StoreError>;
 }
 
 /// What is decided by which figures.

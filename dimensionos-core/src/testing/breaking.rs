@@ -10,9 +10,11 @@ use crate::allocation::{Allocation, Hold, KeyedDecision, LimitOverride, Resource
 use crate::auth::{AccessKey, KeyId, PasswordHash, RefreshRecord, Session};
 use crate::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId, ViolationId};
 use crate::monitoring::{Bucket, Counter, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow};
+use crate::payment::{SpentAttestation, Tombstone};
 use crate::secret::SecretDigest;
 use crate::store::{
-    Access, AccessKeys, Accounts, Jobs, Policies, Quotas, Sessions, Store, StoreError, Tiers, Tx, Usage, Violations,
+    Access, AccessKeys, Accounts, Jobs, Payments, Policies, Quotas, Sessions, Store, StoreError, Tiers, Tx, Usage,
+    Violations,
 };
 use crate::time::Timestamp;
 use crate::tos::{PolicyRecord, Violation, ViolationCount, ViolationFilter, ViolationPlace};
@@ -142,6 +144,7 @@ hand_on! {
     fn recovery_code_count(account: AccountId) -> u64;
     fn missing_accounts(accounts: &[AccountId]) -> Vec<AccountId>;
     fn erase_account(id: AccountId) -> ();
+    fn accounts_due(now: Timestamp, limit: u64) -> Vec<AccountId>;
     fn accounts_by_pepper() -> Vec<(KeyId, u64)>;
 }
 
@@ -224,6 +227,15 @@ hand_on! {
     fn purge_violations(ended_before: Timestamp) -> u64;
     fn save_detectors(states: &[(AccountId, Vec<u8>)]) -> ();
     fn detectors(account: AccountId) -> Option<Vec<u8>>;
+}
+
+hand_on! {
+    impl Payments {}
+    fn spend_attestation(spent: &SpentAttestation) -> ();
+    fn spent_attestation(digest: &SecretDigest) -> Option<SpentAttestation>;
+    fn keep_tombstone(tombstone: &Tombstone) -> ();
+    fn has_tombstone(tags: &[[u8; 32]], now: Timestamp) -> bool;
+    fn purge_tombstones(before: Timestamp) -> u64;
 }
 
 hand_on! {

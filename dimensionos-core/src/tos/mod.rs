@@ -35,7 +35,7 @@ pub use policies::{Replay, SMALLEST_GROUP, TransparencyLine};
 pub use records::{PolicyMode, PolicyRecord, ViolationCount, ViolationFilter, ViolationPlace};
 pub use rule::{Rule, Severity, ViolationKind};
 pub use sanction::{APPEAL_PATIENCE, Restriction, Sanction, THROTTLE_PART};
-pub(crate) use sanction::{strictest, throttled};
+pub(crate) use sanction::{last_ended, strictest, throttled};
 pub use service::{MAX_PAGE, MAX_PENDING_APPEALS, Tos};
 pub use signal::{Signal, Signals};
 pub use statement::{REDRESS, StatementOfReasons};

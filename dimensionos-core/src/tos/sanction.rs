@@ -159,6 +159,15 @@ pub(crate) fn strictest(restrictions: &[Restriction], now: Timestamp) -> Option<
         .max_by(|(one, since), (other, later)| one.cmp(other).then(later.cmp(since)))
 }
 
+/// When the last restriction of an account's status ended by the clock; absent where none did.
+pub(crate) fn last_ended(restrictions: &[Restriction], now: Timestamp) -> Option<Timestamp> {
+    let ended = restrictions.iter().filter(|own| own.sanction.status() != ServiceStatus::Active).filter_map(|own| {
+        let relaxed = own.relaxes_at.filter(|_| own.sanction.relaxed().status() == ServiceStatus::Active);
+        Some(relaxed.map_or(own.until, |at| at.min(own.until))).filter(|at| *at <= now)
+    });
+    ended.max()
+}
+
 /// The limits of a throttled account; none where it is not. Whoever may only read can use nothing, and where that is
 /// about to be relaxed the limits of a throttled account are in place when it is.
 pub(crate) fn throttled(allocation: &Allocation, restrictions: &[Restriction], now: Timestamp) -> Vec<LimitOverride> {

@@ -5,7 +5,6 @@ use futures_util::future::BoxFuture;
 use crate::Error;
 use crate::context::{Caller, Context};
 use crate::id::{AccessKeyId, AccountId, ViolationId};
-use crate::payment::Standing;
 use crate::platform::Inner;
 use crate::policy::{Action, Target, allows};
 use crate::store::{Access, Tx};
@@ -323,31 +322,25 @@ impl Tos<'_> {
         let mut tx = inner.store.begin(Access::Write).await?;
         let mut account = tx.account(id).await?.ok_or(Error::no_account())?;
         let now = inner.clock.now();
-        let before = inner.standing(&account);
         let violation = act(&mut *tx, now).await?;
-        let was_restricted = restrict(&mut account, &violation, now);
-        let after = inner.standing(&account);
+        let before = account.clone();
+        let events = inner.lifecycle.change(&mut account, now, |account| {
+            restrict(account, &violation, now);
+        });
         let limits = inner.metering.limits.own(&account, tx.overrides(id).await?, now);
-        if was_restricted {
+        if account == before {
+            inner.commit(tx, id).await?;
+        } else {
             tx.update_account(&account).await?;
             let sessions = tx.sessions(id).await?;
             let tier = account.tier;
             inner.commit_shown(tx, Entry { account, sessions }).await?;
             inner.metering.limits.keep(id, &limits);
             inner.metering.set_limits(&cell, tier);
-        } else {
-            inner.commit(tx, id).await?;
         }
         inner.metering.events.tell(id, AccountEvent::ViolationRaised { violation: violation.id });
-        self.tell(id, before, after, now);
+        inner.tell(id, events);
         Ok(violation)
-    }
-
-    fn tell(&self, account: AccountId, before: Standing, after: Standing, at: Timestamp) {
-        if before.status != after.status {
-            let (from, to, reason) = (before.status, after.status, after.reason);
-            self.0.metering.events.tell(account, AccountEvent::StatusChanged { from, to, reason, at });
-        }
     }
 }
 
@@ -360,13 +353,14 @@ pub(super) fn operator(context: &Context) -> Result<AccessKeyId, Error> {
     }
 }
 
-/// Puts what a violation restricts its account to in the place of what it did before, drops what has ended, and says
-/// whether anything changed.
-fn restrict(account: &mut Account, violation: &Violation, now: Timestamp) -> bool {
-    let before = account.restrictions.clone();
+/// Puts what a violation restricts its account to in the place of what it did before, and drops what has ended.
+fn restrict(account: &mut Account, violation: &Violation, now: Timestamp) {
+    // What ended goes, and since when the account is active stays known.
+    if let Some(ended) = super::last_ended(&account.restrictions, now) {
+        account.active_since = account.active_since.max(ended);
+    }
     account.restrictions.retain(|own| own.violation != violation.id && own.until > now);
     account.restrictions.extend(violation.restriction(now));
-    account.restrictions != before
 }
 
 /// What was found of one kind against an account, newest first.

@@ -1,6 +1,7 @@
 use crate::allocation::TierName;
 use crate::auth::{KeyId, Keys};
 use crate::id::AccountId;
+use crate::payment::{Paid, Told};
 use crate::time::Timestamp;
 use crate::tos::Restriction;
 use crate::users::{AnonymousId, Identity, OperatorStatus, SealedSeed, TermsAcceptance};
@@ -18,8 +19,18 @@ pub struct Account {
     pub tier: TierName,
     /// When it was registered.
     pub created_at: Timestamp,
-    /// When its trial began; it ends [`TRIAL`](crate::payment::lifecycle::TRIAL) later.
+    /// When its trial began.
     pub trial_started_at: Timestamp,
+    /// When its trial ends; where it has none, when it was registered.
+    pub trial_ends_at: Timestamp,
+    /// Until when each tier is paid for.
+    pub paid: Paid,
+    /// When its holder cancelled it.
+    pub closed_at: Option<Timestamp>,
+    /// Since when it is active, or was last: since it was registered, or somebody lifted what was in its way.
+    pub active_since: Timestamp,
+    /// What its listeners were told last.
+    pub told: Told,
     /// Raised to end every token made before; compared on each use of one.
     pub epoch: u64,
     /// What an operator decided about it, apart from what its payments say.
@@ -33,6 +44,29 @@ pub struct Account {
 }
 
 impl Account {
+    /// One on the FREE tier that was registered then, without a trial and under no terms yet.
+    #[must_use]
+    pub fn new(id: AccountId, anonymous_id: AnonymousId, pepper: KeyId, now: Timestamp) -> Self {
+        Self {
+            id,
+            anonymous_id,
+            pepper,
+            tier: TierName::Free,
+            created_at: now,
+            trial_started_at: now,
+            trial_ends_at: now,
+            paid: Paid::default(),
+            closed_at: None,
+            active_since: now,
+            told: Told::nothing(now),
+            epoch: 0,
+            operator_status: None,
+            restrictions: Vec::new(),
+            terms: None,
+            subject_seed: None,
+        }
+    }
+
     /// Brings an account that has just proved who it is under the first pepper. Keys that do not know its present one are
     /// older than it, and move nothing.
     pub(crate) fn move_under(&mut self, identity: &Identity, keys: &Keys) {

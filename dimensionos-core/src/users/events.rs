@@ -10,7 +10,7 @@ use tokio::sync::broadcast;
 
 use crate::allocation::Resource;
 use crate::id::{AccountId, ViolationId};
-use crate::payment::{ServiceStatus, StatusReason};
+use crate::payment::{LapseStep, ServiceStatus, StatusReason};
 use crate::time::Timestamp;
 
 /// Events that wait for a slow listener; the oldest beyond them are dropped, for the newest say how things stand.
@@ -41,6 +41,18 @@ pub enum AccountEvent {
         is_above: bool,
         /// When it was noticed.
         at: Timestamp,
+    },
+    /// A step is ahead that takes something from the account, unless somebody does something. Once seven, three and one
+    /// days before.
+    StepAhead {
+        /// Which.
+        step: LapseStep,
+        /// Why.
+        reason: StatusReason,
+        /// When.
+        at: Timestamp,
+        /// How many days before.
+        days: u8,
     },
     /// Something was found against the account.
     ViolationRaised {

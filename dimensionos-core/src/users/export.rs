@@ -88,6 +88,12 @@ struct ExportedAccount {
     tier: &'static str,
     created_at: String,
     trial_started_at: String,
+    trial_ends_at: String,
+    /// Until when each tier is paid for.
+    paid: BTreeMap<&'static str, String>,
+    cancelled_at: Option<String>,
+    active_since: String,
+    told: ExportedTold,
     epoch: u64,
     status: &'static str,
     status_reason: &'static str,
@@ -96,6 +102,16 @@ struct ExportedAccount {
     restrictions: Vec<ExportedRestriction>,
     terms: Option<ExportedTerms>,
     has_names_at_services: bool,
+}
+
+/// What its listeners were told last, and when there is more to tell.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ExportedTold {
+    status: &'static str,
+    notice_of: Option<String>,
+    notice_days: Option<u8>,
+    due_at: String,
 }
 
 /// What a breach of the terms restricts the account to.
@@ -245,6 +261,16 @@ impl ExportedAccount {
             tier: account.tier.name(),
             created_at: account.created_at.to_string(),
             trial_started_at: account.trial_started_at.to_string(),
+            trial_ends_at: account.trial_ends_at.to_string(),
+            paid: account.paid.each().map(|(tier, until)| (tier.name(), until.to_string())).collect(),
+            cancelled_at: account.closed_at.map(|at| at.to_string()),
+            active_since: account.active_since.to_string(),
+            told: ExportedTold {
+                status: account.told.status.name(),
+                notice_of: account.told.notice.map(|notice| notice.step_at.to_string()),
+                notice_days: account.told.notice.map(|notice| notice.days),
+                due_at: account.told.due_at.to_string(),
+            },
             epoch: account.epoch,
             status: standing.status.name(),
             status_reason: standing.reason.name(),

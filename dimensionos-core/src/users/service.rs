@@ -3,13 +3,12 @@ use std::sync::Arc;
 use futures_util::{Stream, StreamExt};
 
 use crate::Error;
-use crate::allocation::TierName;
 use crate::auth::{Auth, Guess, NewTokens, Password, Proof, RecoveryCode, TokenPair, set_codes};
 use crate::context::Context;
 use crate::entropy::Entropy;
 use crate::id::AccountId;
-use crate::monitoring::ledger::Erasure;
-use crate::payment::{ServiceStatus, Standing, lifecycle};
+use crate::monitoring::ledger::{Erasure, Whose};
+use crate::payment::{ServiceStatus, Standing, Tombstone, job};
 use crate::platform::Inner;
 use crate::policy::{Action, Target, allows};
 use crate::store::{Access, StoreError};
@@ -79,40 +78,50 @@ impl Users<'_> {
         let Self(inner) = self;
         let (identity, account_number) = identify(registration.identity, &*inner.entropy)?;
         let now = inner.clock.now();
-        let terms = inner.terms.accept(registration.terms.as_ref(), now)?;
+        let terms = inner.lifecycle.terms().accept(registration.terms.as_ref(), now)?;
         let secrets = inner.secrets();
         let first = secrets.keys.first_pepper();
         let hash = inner.passwords.hash_strong(&registration.password, inner.password_rule, first).await?;
         let recovery_codes = RecoveryCode::new_set(&*inner.entropy)?;
         let id = AccountId::random(&*inner.entropy)?;
+        self.make_room(&identity).await?;
         let mut tx = inner.store.begin(Access::Write).await?;
         // Of this moment, not of before the hash: under keys that have been replaced meanwhile, the same identity could
         // be given twice.
         let secrets = inner.secrets();
         let pepper = secrets.keys.first_pepper();
-        let account = Account {
-            id,
-            anonymous_id: identity.anonymous_id(pepper),
-            pepper: pepper.id(),
-            tier: TierName::Free,
-            created_at: now,
-            trial_started_at: now,
-            epoch: 0,
-            operator_status: None,
-            terms: Some(terms),
-            subject_seed: None,
-            restrictions: Vec::new(),
-        };
+        let mut account = Account::new(id, identity.anonymous_id(pepper), pepper.id(), now);
+        account.terms = Some(terms);
         // A tag under an older pepper is the same person; the newest tag is the database's unique column.
         if tx.account_by_tag(&secrets.keys.tags(&identity)).await?.is_some() {
             return Err(Error::IdentityUnavailable);
         }
+        // Whoever had a trial before begins where it ended, and may pay.
+        if !tx.has_tombstone(&Tombstone::tags(&identity, &secrets.keys), now).await? {
+            account.trial_ends_at = now.after(inner.metering.limits.trial());
+        }
+        let events = inner.lifecycle.catch_up(&mut account, now);
         tx.insert_account(&account).await.map_err(taken)?;
         tx.set_password(account.id, &hash).await?;
         set_codes(&mut *tx, account.id, &recovery_codes).await?;
         let tokens = NewTokens::open_session(inner, &mut *tx, &account).await?;
         inner.commit(tx, account.id).await.map_err(taken)?;
+        // Nobody can listen yet; what is told is what the account's row says was told.
+        drop(events);
         Ok(Registered { account, tokens, account_number, recovery_codes })
+    }
+
+    /// Erases the account that an identity had, where its time has come and nobody has removed it yet.
+    async fn make_room(&self, identity: &Identity) -> Result<(), Error> {
+        let Self(inner) = self;
+        let tags = inner.secrets().keys.tags(identity);
+        let found = inner.store.begin(Access::Read).await?.account_by_tag(&tags).await?;
+        match found {
+            Some(account) if inner.lifecycle.is_gone(&account, inner.clock.now()) => {
+                job::erase(inner, account.id).await
+            }
+            _ => Ok(()),
+        }
     }
 
     /// An account, as its holder or an operator may see it.
@@ -181,20 +190,18 @@ impl Users<'_> {
         // Who may not do it to any account learns nothing of this one.
         allows(&context.caller, Action::SetStatus, Target::Service)?;
         let mut tx = inner.store.begin(Access::Write).await?;
-        let mut account = tx.account(id).await?.ok_or(Error::no_account())?;
-        let before = inner.standing(&account);
-        account.operator_status = match status {
-            ServiceStatus::Active => None,
-            _ => Some(OperatorStatus { status, since: inner.clock.now(), note }),
-        };
+        let mut account = inner.present(tx.account(id).await?).ok_or(Error::no_account())?;
+        let now = inner.clock.now();
+        let events = inner.lifecycle.change(&mut account, now, |account| {
+            account.operator_status = match status {
+                ServiceStatus::Active => None,
+                _ => Some(OperatorStatus { status, since: now, note }),
+            };
+        });
         tx.update_account(&account).await?;
         let sessions = tx.sessions(id).await?;
         inner.commit_shown(tx, Entry { account: account.clone(), sessions }).await?;
-        let after = inner.standing(&account);
-        if before.status != after.status {
-            let (from, to, reason, at) = (before.status, after.status, after.reason, inner.clock.now());
-            inner.metering.events.tell(id, AccountEvent::StatusChanged { from, to, reason, at });
-        }
+        inner.tell(id, events);
         Ok(account)
     }
 
@@ -227,10 +234,10 @@ impl Users<'_> {
         let Self(inner) = self;
         let principal = *context.account()?;
         inner.admit(&context.caller, Action::AcceptTerms, principal.account).await?;
-        let accepted = inner.terms.accept(Some(version), inner.clock.now())?;
+        let accepted = inner.lifecycle.terms().accept(Some(version), inner.clock.now())?;
         let mut tx = inner.store.begin(Access::Write).await?;
         let mut account = Auth(inner).locked(&mut *tx, context, Action::AcceptTerms).await?;
-        account.terms = Some(inner.terms.later(account.terms.take(), accepted));
+        account.terms = Some(inner.lifecycle.terms().later(account.terms.take(), accepted));
         tx.update_account(&account).await?;
         inner.commit(tx, account.id).await?;
         Ok(account)
@@ -246,12 +253,70 @@ impl Users<'_> {
         let auth = Auth(inner);
         let account = auth.recently_authenticated(context, Action::Erase).await?;
         auth.check_password(context, &account, password, proof).await?;
-        let (caller, terms, clock) = (context.caller.clone(), inner.terms.clone(), Arc::clone(&inner.clock));
+        let (caller, lifecycle, clock) = (context.caller.clone(), inner.lifecycle.clone(), Arc::clone(&inner.clock));
+        let secrets = inner.secrets();
         let permit = Box::new(move |account: &Account| {
-            let standing = lifecycle::standing(account, &terms, clock.now());
-            allows(&caller, Action::Erase, Target::Account(account.id, standing))
+            let now = clock.now();
+            allows(&caller, Action::Erase, Target::Account(account.id, lifecycle.standing(account, now)))?;
+            Ok(Tombstone::of(&account.anonymous_id, &secrets.keys, now))
         });
-        inner.ledger.erase(Erasure { principal: *context.account()?, permit }).await
+        inner.ledger.erase(Erasure { whose: Whose::Holder(*context.account()?), permit }).await
+    }
+
+    /// Cancels the caller's account: it is closed at once, and erased a month later unless it is
+    /// [restored](Self::restore) by then.
+    ///
+    /// # Errors
+    /// As [`erase`](Self::erase).
+    pub async fn cancel(
+        &self,
+        context: &Context,
+        password: &Password,
+        proof: Option<&Proof>,
+    ) -> Result<Account, Error> {
+        let auth = Auth(self.0);
+        let account = auth.recently_authenticated(context, Action::Cancel).await?;
+        auth.check_password(context, &account, password, proof).await?;
+        let now = self.0.clock.now();
+        self.change_own(context, Action::Cancel, |account| {
+            account.closed_at = Some(now);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Takes the cancelling of the caller's account back. What else restricts it stays.
+    ///
+    /// # Errors
+    /// `Conflict` where its holder has not cancelled it; those of the account's status.
+    pub async fn restore(&self, context: &Context) -> Result<Account, Error> {
+        self.change_own(context, Action::Restore, |account| {
+            account
+                .closed_at
+                .take()
+                .map(drop)
+                .ok_or(Error::Conflict { reason: "its holder has not cancelled the account" })
+        })
+        .await
+    }
+
+    async fn change_own(
+        &self,
+        context: &Context,
+        action: Action,
+        act: impl FnOnce(&mut Account) -> Result<(), Error> + Send,
+    ) -> Result<Account, Error> {
+        let Self(inner) = self;
+        let mut tx = inner.store.begin(Access::Write).await?;
+        let mut account = Auth(inner).locked(&mut *tx, context, action).await?;
+        let mut done = Ok(());
+        let events = inner.lifecycle.change(&mut account, inner.clock.now(), |account| done = act(account));
+        done?;
+        tx.update_account(&account).await?;
+        let sessions = tx.sessions(account.id).await?;
+        inner.commit_shown(tx, Entry { account: account.clone(), sessions }).await?;
+        inner.tell(account.id, events);
+        Ok(account)
     }
 
     /// Everything that is known of an account.

@@ -4,11 +4,13 @@
 
 use std::time::Duration;
 
-use dimensionos_core::auth::{HashCost, Keys, Password, Pepper, SignIn, SigningKey, TokenPair};
+use dimensionos_core::allocation::TierName;
+use dimensionos_core::auth::{Audience, BillingKey, HashCost, Keys, Password, Pepper, SignIn, SigningKey, TokenPair};
+use dimensionos_core::payment::{Attester, BillingIssuer, Grant};
 use dimensionos_core::secret::BearerToken;
 use dimensionos_core::testing::FixedClock;
-use dimensionos_core::users::{Identity, Registered, Registration};
-use dimensionos_core::{Caller, Code, Context, Error, MemoryStore, Platform};
+use dimensionos_core::users::{Account, Identity, Registered, Registration};
+use dimensionos_core::{AccountId, Caller, Clock, Code, Context, Error, MemoryStore, OsEntropy, Platform, Timestamp};
 
 pub const DAY: Duration = Duration::from_hours(24);
 
@@ -22,7 +24,14 @@ pub fn ada() -> Identity {
 
 pub fn keys(peppers: &[u8]) -> Keys {
     let peppers = peppers.iter().map(|seed| Pepper::from_bytes([*seed; 32])).collect();
-    Keys::new(peppers, vec![SigningKey::from_bytes([9; 32])]).unwrap()
+    let keys = Keys::new(peppers, vec![SigningKey::from_bytes([9; 32])]).unwrap();
+    keys.with_billing(vec![attester().key.public().unwrap()])
+}
+
+/// The billing system that these platforms believe.
+pub fn attester() -> Attester {
+    let (issuer, audience) = (BillingIssuer::default(), Audience::default());
+    Attester { key: BillingKey::from_bytes([7; 32]), issuer, audience }
 }
 
 pub async fn platform(store: &MemoryStore, clock: &FixedClock, keys: Keys) -> Platform {
@@ -54,6 +63,18 @@ impl Setting {
     pub async fn login(&self) -> Result<String, Error> {
         let signed_in = self.platform.auth().login(&Context::anonymous(), SignIn::new(ada(), password())).await?;
         Ok(signed_in.tokens.access_token.expose().to_owned())
+    }
+
+    /// An attestation that an account is paid for, good for a day.
+    pub fn attest(&self, account: AccountId, tier: TierName, until: Timestamp) -> String {
+        let grant = Grant::Account { account, tier, until };
+        attester().attest(grant, self.clock.now(), DAY, &OsEntropy).unwrap()
+    }
+
+    /// Has an account paid for.
+    pub async fn pay(&self, account: AccountId, tier: TierName, until: Timestamp) -> Result<Account, Error> {
+        let attestation = self.attest(account, tier, until);
+        self.platform.payment().report(&Context::system(), &attestation).await
     }
 
     /// The context of whoever presents that access token.

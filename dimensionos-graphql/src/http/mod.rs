@@ -1,6 +1,7 @@
 //! The routes: GraphQL over POST, GET, WebSocket and server-sent events, health, metrics, keys and pages.
 
 mod bearer;
+mod clock;
 mod events;
 mod graphql;
 mod health;
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_http::cors::CorsLayer;
 
+use crate::clock::TestClock;
 use crate::config::Environment;
 use crate::engine::Engine;
 use crate::metrics::Metrics;
@@ -35,6 +37,8 @@ pub struct App {
     /// How many proxies of ours stand in front, whose word on where a request comes from is believed.
     pub(crate) trusted_proxies: u8,
     pub(crate) metrics: Arc<Metrics>,
+    /// A clock that can be moved, where the server was started with one.
+    pub(crate) clock: Option<TestClock>,
     /// Cancelled when the server stops: connections that would last for ever end then.
     pub(crate) stopping: CancellationToken,
     /// Counts those connections.
@@ -51,6 +55,7 @@ impl App {
             origins: Arc::new(Origins::new(allowed_origins)),
             trusted_proxies: 0,
             metrics: Arc::default(),
+            clock: None,
             stopping: CancellationToken::new(),
             sockets: TaskTracker::new(),
         }
@@ -60,6 +65,13 @@ impl App {
     #[must_use]
     pub fn behind(mut self, proxies: u8) -> Self {
         self.trusted_proxies = proxies;
+        self
+    }
+
+    /// The same with a clock that can be moved, in development alone.
+    #[must_use]
+    pub fn with_test_clock(mut self, clock: Option<TestClock>) -> Self {
+        self.clock = clock.filter(|_| self.environment == Environment::Development);
         self
     }
 }
@@ -78,6 +90,11 @@ pub fn router(app: App) -> Router {
             .route("/graphiql", get(pages::graphiql))
             .route("/graphiql.js", get(pages::graphiql_script))
             .route("/schema.graphql", get(pages::sdl));
+    }
+    if let Some(clock) = app.clock.clone() {
+        let movable = clock::Movable { app: app.clone(), clock };
+        let moving = get(clock::read).post(clock::advance).with_state(movable);
+        routes = routes.route("/development/clock", moving);
     }
     let cors = CorsLayer::new()
         .allow_origin(app.origins.allowed().to_vec())

@@ -8,6 +8,7 @@ use crate::error::dress;
 use crate::schema::allocation::{Allocation, TierName};
 use crate::schema::monitoring::{Resolution, Resource, ResourceMetrics, UsagePeriod, UsagePoint, UsageSummary};
 use crate::schema::page;
+use crate::schema::payment::{NextStep, Payment};
 use crate::schema::quota::LimitOverrideInForce;
 use crate::schema::session::Session;
 use crate::schema::terms::AccountTerms;
@@ -36,10 +37,14 @@ pub enum StatusReason {
     None,
     /// The trial has ended.
     TrialExpired,
+    /// What was paid for has run out.
+    PaymentOverdue,
     /// It follows from a breach of the terms: see the account's violations.
     TosViolation,
     /// An operator decided it.
     Operator,
+    /// Its holder cancelled it.
+    Owner,
 }
 
 /// An account's time for free.
@@ -84,6 +89,10 @@ pub struct Account {
     status_note: Option<String>,
     /// Null once the account has left the FREE tier.
     trial: Option<Trial>,
+    /// Whether it is paid for.
+    payment: Payment,
+    /// What time takes from it next, unless somebody does something; null where it is gone at the next look.
+    next_step: Option<NextStep>,
     /// Which terms it has accepted, and which it has to.
     terms: AccountTerms,
     #[graphql(skip)]
@@ -105,6 +114,8 @@ impl Account {
             status_since: standing.since.into(),
             status_note: row.operator_status.as_ref().map(|decided| decided.note.as_str().to_owned()),
             trial: lifecycle::trial(&row, now).map(Trial::from),
+            payment: Payment::of(&row, asked),
+            next_step: asked.platform.payment().next_step_of(&row).map(NextStep::from),
             terms: AccountTerms::new(row.terms.as_ref(), asked.platform.terms(), now),
             row,
             viewer,

@@ -6,6 +6,7 @@ use dimensionos_core::users;
 use crate::schema::DateTime;
 use crate::schema::account::{ServiceStatus, StatusReason};
 use crate::schema::monitoring::Resource;
+use crate::schema::payment::LapseStep;
 use crate::schema::violation::ViolationRaised;
 
 /// Something that happened to an account.
@@ -17,6 +18,8 @@ pub enum AccountEvent {
     QuotaCrossed(QuotaCrossed),
     /// Something was found against it.
     ViolationRaised(ViolationRaised),
+    /// Time is about to take something from it.
+    StepAhead(StepAhead),
 }
 
 /// What an account may do has changed.
@@ -45,6 +48,20 @@ pub struct QuotaCrossed {
     at: DateTime,
 }
 
+/// Time is about to take something from an account, unless somebody does something. Told seven, three and one days
+/// before, once each.
+#[derive(Debug, SimpleObject)]
+pub struct StepAhead {
+    /// Which step.
+    step: LapseStep,
+    /// Why.
+    reason: StatusReason,
+    /// When the step is taken.
+    at: DateTime,
+    /// How many days before: 7, 3 or 1.
+    days_before: i32,
+}
+
 impl AccountEvent {
     /// The event as the schema has it; absent for one that it does not have.
     pub(crate) fn of(event: users::AccountEvent) -> Option<Self> {
@@ -59,6 +76,10 @@ impl AccountEvent {
             }
             users::AccountEvent::ViolationRaised { violation } => {
                 Some(Self::ViolationRaised(ViolationRaised { id: violation }))
+            }
+            users::AccountEvent::StepAhead { step, reason, at, days } => {
+                let (step, reason, days_before) = (step.into(), reason.into(), days.into());
+                Some(Self::StepAhead(StepAhead { step, reason, at: at.into(), days_before }))
             }
             _ => None,
         }

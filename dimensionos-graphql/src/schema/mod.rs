@@ -11,6 +11,7 @@ mod live;
 mod monitoring;
 mod node;
 mod page;
+mod payment;
 mod quota;
 mod report;
 mod scalars;
@@ -41,6 +42,7 @@ pub struct Mutation(
     credentials::CredentialsMutation,
     session::SessionMutation,
     standing::StandingMutation,
+    payment::PaymentMutation,
     report::ReportMutation,
     agent::AgentMutation,
     quota::QuotaMutation,

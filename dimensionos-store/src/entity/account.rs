@@ -18,6 +18,14 @@ pub struct Model {
     pub terms_version: Option<String>,
     pub terms_accepted_at: Option<i64>,
     pub subject_seed: Option<Vec<u8>>,
+    pub trial_ends_at: i64,
+    pub paid: Option<String>,
+    pub closed_at: Option<i64>,
+    pub active_since: i64,
+    pub told_status: String,
+    pub notice_step_at: Option<i64>,
+    pub notice_days: Option<i16>,
+    pub due_at: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

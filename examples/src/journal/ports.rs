@@ -7,9 +7,10 @@ use dimensionos_core::allocation::{Allocation, Hold, KeyedDecision, LimitOverrid
 use dimensionos_core::auth::{AccessKey, KeyId, PasswordHash, RefreshRecord, Session};
 use dimensionos_core::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId, ViolationId};
 use dimensionos_core::monitoring::{Bucket, Counter, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow};
+use dimensionos_core::payment::{SpentAttestation, Tombstone};
 use dimensionos_core::secret::SecretDigest;
 use dimensionos_core::store::{
-    AccessKeys, Accounts, Jobs, Policies, Quotas, Sessions, StoreError, Tiers, Tx, Usage, Violations,
+    AccessKeys, Accounts, Jobs, Payments, Policies, Quotas, Sessions, StoreError, Tiers, Tx, Usage, Violations,
 };
 use dimensionos_core::tos::{PolicyRecord, Violation, ViolationCount, ViolationFilter, ViolationPlace};
 use dimensionos_core::users::{Account, AnonymousId};
@@ -115,6 +116,7 @@ ports! {
         asks recovery_code_count(account: AccountId) -> u64;
         asks missing_accounts(accounts: &[AccountId]) -> Vec<AccountId>;
         writes erase_account(id: AccountId) -> ();
+        asks accounts_due(now: Timestamp, limit: u64) -> Vec<AccountId>;
         asks accounts_by_pepper() -> Vec<(KeyId, u64)>;
     }
     Sessions {
@@ -175,6 +177,13 @@ ports! {
         // Not noted: sums that fade, for which a journal has no room. Detectors begin anew with the program.
         asks save_detectors(states: &[(AccountId, Vec<u8>)]) -> ();
         asks detectors(account: AccountId) -> Option<Vec<u8>>;
+    }
+    Payments {
+        writes spend_attestation(spent: &SpentAttestation) -> ();
+        asks spent_attestation(digest: &SecretDigest) -> Option<SpentAttestation>;
+        writes keep_tombstone(tombstone: &Tombstone) -> ();
+        asks has_tombstone(tags: &[[u8; 32]], now: Timestamp) -> bool;
+        writes purge_tombstones(before: Timestamp) -> u64;
     }
     Policies {
         writes insert_policy(policy: &PolicyRecord) -> ();

@@ -8,7 +8,7 @@ use dimensionos_core::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId,
 use dimensionos_core::monitoring::{
     Bucket, Counter, Level, LevelRollup, Reading, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow,
 };
-use dimensionos_core::payment::ServiceStatus;
+use dimensionos_core::payment::{Notice, Paid, ServiceStatus, SpentAttestation, Told, Tombstone};
 use dimensionos_core::secret::SecretDigest;
 use dimensionos_core::tos::{
     Appeal, AppealGround, AppealVerdict, Author, Complaint, EnforcementPolicy, Grounds, Imposed, PolicyMode,
@@ -65,6 +65,9 @@ macro_rules! record {
 
 plain! {
     bool: this => *this, value => value.as_bool();
+    u8: this => *this, value => value.as_u64()?.try_into().ok();
+    [u8; 32]: this => hex(this), value => bytes(value);
+    Paid: this => this.to_text(), value => Self::from_text(value.as_str());
     u32: this => *this, value => value.as_u64()?.try_into().ok();
     u64: this => *this, value => value.as_u64();
     // By its bits: JSON's decimals do not read back to the last of them.
@@ -111,9 +114,13 @@ text! {
 
 record! {
     Account {
-        id, anonymous_id, pepper, tier, created_at, trial_started_at, epoch, operator_status, terms, subject_seed,
-        restrictions
+        id, anonymous_id, pepper, tier, created_at, trial_started_at, trial_ends_at, paid, closed_at, active_since,
+        told, epoch, operator_status, terms, subject_seed, restrictions
     }
+    Told { status, notice, due_at }
+    Notice { step_at, days }
+    SpentAttestation { digest, request }
+    Tombstone { tag, until }
     Restriction { violation, sanction, since, until, relaxes_at }
     Violation {
         id, account, detected_at, lowered_at, imposed, grounds, policy, decided, shadow, appeal, verdict, complaint,

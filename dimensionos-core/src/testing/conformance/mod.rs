@@ -12,13 +12,13 @@
 
 mod accounts;
 mod enforcement;
+mod payment;
 mod quotas;
 mod sessions;
 mod usage;
 
 use std::time::Duration;
 
-use crate::allocation::TierName;
 use crate::auth::{Pepper, RefreshRecord, Session};
 use crate::id::{AccountId, SessionId};
 use crate::monitoring::{Bucket, Resolution, Rollup, Sample, UsageRow};
@@ -29,6 +29,7 @@ use crate::users::{Account, AnonymousId};
 
 pub use accounts::*;
 pub use enforcement::*;
+pub use payment::*;
 pub use quotas::*;
 pub use sessions::*;
 pub use usage::*;
@@ -75,6 +76,10 @@ macro_rules! conformance_cases {
             a_policy_has_one_version,
             the_state_of_detectors_goes_with_its_account,
             an_account_carries_what_restricts_it,
+            an_account_carries_what_was_paid_and_told,
+            accounts_are_due_in_the_order_of_their_instants,
+            an_attestation_is_spent_once,
+            a_tombstone_answers_until_its_end,
         );
     };
     (@each $fresh:path: $($case:ident),+ $(,)?) => {
@@ -98,17 +103,8 @@ fn id(number: u128) -> AccountId {
 
 fn account(number: u8) -> Account {
     Account {
-        id: id(u128::from(number)),
-        anonymous_id: AnonymousId::from_bytes([number; 32]),
-        pepper: Pepper::from_bytes([9; 32]).id(),
-        tier: TierName::Free,
-        created_at: NOW,
-        trial_started_at: NOW,
         epoch: u64::from(number),
-        operator_status: None,
-        terms: None,
-        subject_seed: None,
-        restrictions: Vec::new(),
+        ..Account::new(id(number.into()), AnonymousId::from_bytes([number; 32]), Pepper::from_bytes([9; 32]).id(), NOW)
     }
 }
 
