@@ -8,11 +8,11 @@ use std::time::Duration;
 use benches::cpu;
 use curve25519_dalek::{RistrettoPoint, Scalar};
 use dimensionos_core::auth::VoucherKey;
-use dimensionos_core::payment::voucher::{Denomination, Epoch, Issue, IssuingKey, MAX_ELEMENTS, Order, Voucher};
+use dimensionos_core::payment::voucher::{Denomination, Epoch, Issue, IssuingKey, MAX_VOUCHERS, Order, Voucher};
 use dimensionos_core::{OsEntropy, Timestamp};
 
 const VOUCHERS: usize = 10_000;
-const ORDERS: usize = VOUCHERS / MAX_ELEMENTS;
+const ORDERS: usize = VOUCHERS / MAX_VOUCHERS;
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
 /// Multiplications that a voucher cannot do without: the buyer blinds, and unblinds; the server evaluates when it
@@ -38,7 +38,7 @@ fn steps() -> [Duration; 4] {
     let key = key();
     let denomination = key.published().denomination;
     let mut orders: Vec<Order> = Vec::with_capacity(ORDERS);
-    let order = || Order::new(denomination, MAX_ELEMENTS, NOW, &OsEntropy).expect("an order");
+    let order = || Order::new(denomination, MAX_VOUCHERS, NOW, &OsEntropy).expect("an order");
     let blind = cpu::time(|| orders.extend((0..ORDERS).map(|_| order())));
     let requests: Vec<_> = orders.iter().map(Order::blinded).collect();
     let mut issues: Vec<Issue> = Vec::with_capacity(ORDERS);

@@ -19,6 +19,7 @@ use crate::id::{AccessKeyId, AccountId, ReplicaId};
 use crate::monitoring::ledger::Ledger;
 use crate::monitoring::writer::Writer;
 use crate::monitoring::{Metering, Monitoring, Resolution, Retention};
+use crate::payment::voucher::{Denomination, Epoch};
 use crate::payment::{self, BillingIssuer, LapsePeriods, Lifecycle, Payments, Standing, Trust};
 use crate::policy::{Action, Target, allows};
 use crate::secret::SecretDigest;
@@ -68,6 +69,8 @@ pub(crate) struct Inner {
     pub(crate) services: Vec<Audience>,
     pub(crate) lifecycle: Lifecycle,
     pub(crate) trust: Trust,
+    /// What vouchers are sold for.
+    pub(crate) denominations: Vec<Denomination>,
     pub(crate) password_rule: PasswordRule,
     pub(crate) passwords: Passwords,
     pub(crate) throttle: Throttle,
@@ -182,6 +185,7 @@ impl Platform {
             issuer: Issuer::default(),
             audience: Audience::default(),
             billing: BillingIssuer::default(),
+            denominations: Denomination::OFFERED.to_vec(),
             services: Vec::new(),
             soft_limits: Vec::new(),
             retention: Retention::default(),
@@ -312,6 +316,7 @@ pub struct PlatformBuilder {
     issuer: Issuer,
     audience: Audience,
     billing: BillingIssuer,
+    denominations: Vec<Denomination>,
     services: Vec<Audience>,
     soft_limits: Vec<Resource>,
     retention: Retention,
@@ -386,6 +391,14 @@ impl PlatformBuilder {
     #[must_use]
     pub fn billing(mut self, issuer: BillingIssuer) -> Self {
         self.billing = issuer;
+        self
+    }
+
+    /// What vouchers are sold for; [`Denomination::OFFERED`] when left out, and none where the list is empty. Those that
+    /// were sold before are redeemed all the same.
+    #[must_use]
+    pub fn denominations(mut self, offered: Vec<Denomination>) -> Self {
+        self.denominations = offered;
         self
     }
 
@@ -465,6 +478,7 @@ impl PlatformBuilder {
             secrets: RwLock::new(Arc::new(secrets)),
             issuer: self.issuer,
             trust: Trust { issuer: self.billing, audience: self.audience.clone() },
+            denominations: self.denominations,
             audience: self.audience,
             services: self.services,
             lifecycle: Lifecycle::new(self.periods, self.terms),
@@ -550,6 +564,7 @@ async fn purge(inner: &Inner) -> Result<(), Error> {
         tx.purge_violations(now.before(VIOLATION_RETENTION)).await?;
         tx.purge_flushes(now.before(FLUSH_RETENTION)).await?;
         tx.purge_tombstones(now).await?;
+        tx.purge_vouchers(Epoch::of(now).oldest_kept()).await?;
         for resolution in Resolution::ALL {
             tx.purge_usage(resolution, now.before(inner.retention.of(resolution))).await?;
         }

@@ -13,7 +13,7 @@ use crate::entropy::{self, Entropy, EntropyError};
 use crate::payment::voucher::chance::Chance;
 use crate::payment::voucher::denomination::DENOMINATION_BYTES;
 use crate::payment::voucher::token::{NONCE_BYTES, OUTPUT_BYTES};
-use crate::payment::voucher::{Blinded, Denomination, Epoch, Issue, MAX_ELEMENTS, PublishedKey, Voucher};
+use crate::payment::voucher::{Blinded, Denomination, Epoch, Issue, MAX_VOUCHERS, PublishedKey, Voucher};
 use crate::time::Timestamp;
 
 const VERSION: u8 = 1;
@@ -67,9 +67,9 @@ impl Order {
     /// An order of so many vouchers, made at that instant.
     ///
     /// # Errors
-    /// `InvalidInput` for none of them, and for more than [`MAX_ELEMENTS`]; `Entropy` where the source of chance fails.
+    /// `InvalidInput` for none of them, and for more than [`MAX_VOUCHERS`]; `Entropy` where the source of chance fails.
     pub fn new(denomination: Denomination, count: usize, now: Timestamp, entropy: &dyn Entropy) -> Result<Self, Error> {
-        if !(1..=MAX_ELEMENTS).contains(&count) {
+        if !(1..=MAX_VOUCHERS).contains(&count) {
             return Err(Error::invalid("count", InvalidOrder.to_string()));
         }
         let items = (0..count).map(|_| Item::new(entropy));
@@ -159,7 +159,7 @@ impl FromStr for Order {
         let (head, rest) = bytes.split_first_chunk::<HEAD_BYTES>().ok_or(InvalidOrder)?;
         let [VERSION, high, low, denomination @ ..] = *head else { return Err(InvalidOrder) };
         let (items, []) = rest.as_chunks::<ITEM_BYTES>() else { return Err(InvalidOrder) };
-        if items.is_empty() || items.len() > MAX_ELEMENTS {
+        if items.is_empty() || items.len() > MAX_VOUCHERS {
             return Err(InvalidOrder);
         }
         Ok(Self {

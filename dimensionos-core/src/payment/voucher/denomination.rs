@@ -23,6 +23,13 @@ pub struct Denomination {
 pub struct InvalidDenomination;
 
 impl Denomination {
+    /// What is offered where nothing else is said: a month of each tier. Few and plain, so that many buy the same.
+    pub const OFFERED: [Self; 3] = [
+        Self { tier: TierName::Starter, days: 30 },
+        Self { tier: TierName::Pro, days: 30 },
+        Self { tier: TierName::Enterprise, days: 30 },
+    ];
+
     /// A tier for so many days.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use voprf::{BlindedElement, EvaluationElement, Proof, Ristretto255};
 use crate::payment::voucher::{Denomination, Epoch};
 
 /// Vouchers that one attestation buys at most: some eight years of months, and some ten milliseconds of a core.
-pub const MAX_ELEMENTS: usize = 100;
+pub const MAX_VOUCHERS: usize = 100;
 
 const REQUEST_LABEL: &[u8] = b"dimensionos/voucher-request/v1";
 
@@ -35,9 +35,9 @@ macro_rules! elements {
             ///
             /// # Errors
             /// [`InvalidElement`] where one is no point of the group, or the neutral one, which every key leaves as it
-            /// is; for none of them, and for more than [`MAX_ELEMENTS`].
+            /// is; for none of them, and for more than [`MAX_VOUCHERS`].
             pub fn parse(texts: &[impl AsRef<str>]) -> Result<Self, InvalidElement> {
-                if texts.is_empty() || texts.len() > MAX_ELEMENTS {
+                if texts.is_empty() || texts.len() > MAX_VOUCHERS {
                     return Err(InvalidElement);
                 }
                 let read = texts.iter().map(|text| {

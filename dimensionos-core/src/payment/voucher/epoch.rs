@@ -42,6 +42,12 @@ impl Epoch {
         Self(self.0.saturating_sub(REDEEMABLE_EPOCHS))
     }
 
+    /// The oldest epoch of which anything is kept in this one. It is one before the oldest that is redeemed: a server
+    /// whose clock is behind goes on redeeming for a while, and must find what was spent.
+    pub(crate) const fn oldest_kept(self) -> Self {
+        Self(self.oldest_redeemable().0.saturating_sub(1))
+    }
+
     /// From when on its vouchers are refused.
     #[must_use]
     pub fn redeemable_until(self) -> Timestamp {

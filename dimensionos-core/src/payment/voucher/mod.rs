@@ -15,14 +15,17 @@ mod denomination;
 mod element;
 mod epoch;
 mod issuer;
+mod ring;
+mod service;
 mod token;
 
 #[cfg(feature = "voucher-client")]
 pub use client::{InvalidOrder, IssueRefused, Order};
 pub use denomination::{Denomination, InvalidDenomination, MAX_DAYS};
-pub use element::{Blinded, Evaluated, InvalidElement, IssueProof, MAX_ELEMENTS, PublicKey};
+pub use element::{Blinded, Evaluated, InvalidElement, IssueProof, MAX_VOUCHERS, PublicKey};
 pub use epoch::{Epoch, REDEEMABLE_EPOCHS};
 pub use issuer::{Issue, IssuingKey, PublishedKey};
+pub(crate) use ring::KeyRing;
 pub use token::{InvalidVoucher, Nullifier, Voucher};
 
 #[cfg(test)]

@@ -195,9 +195,9 @@ fn what_is_no_point_and_what_are_none_or_too_many_is_refused() {
         assert!(Evaluated::parse(&[text]).is_err(), "{text}");
     }
     assert!(Blinded::parse(&[""; 0]).is_err());
-    assert_eq!(Blinded::parse(&vec![&good[0]; MAX_ELEMENTS]).unwrap().count(), MAX_ELEMENTS);
-    assert!(Blinded::parse(&vec![&good[0]; MAX_ELEMENTS + 1]).is_err());
-    for count in [0, MAX_ELEMENTS + 1] {
+    assert_eq!(Blinded::parse(&vec![&good[0]; MAX_VOUCHERS]).unwrap().count(), MAX_VOUCHERS);
+    assert!(Blinded::parse(&vec![&good[0]; MAX_VOUCHERS + 1]).is_err());
+    for count in [0, MAX_VOUCHERS + 1] {
         assert!(matches!(Order::new(starter(), count, NOW, &OsEntropy), Err(Error::InvalidInput { .. })));
     }
     assert!(URL_SAFE_NO_PAD.encode([255; 64]).parse::<IssueProof>().is_err());
