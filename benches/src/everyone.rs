@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use dimensionos_core::allocation::{Allocation, Hold, KeyedDecision, LimitOverride, TierName};
 use dimensionos_core::auth::{AccessKey, KeyId, PasswordHash, RefreshRecord, Session};
 use dimensionos_core::id::{AccessKeyId, HoldId, ReplicaId, SessionId, ViolationId};
+use dimensionos_core::jobs::{JobLease, JobRun};
 use dimensionos_core::monitoring::{Bucket, Counter, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow};
 use dimensionos_core::payment::voucher::{Epoch, Nullifier, PublishedKey};
 use dimensionos_core::payment::{Paid, SpentAttestation, Tombstone};
@@ -213,4 +214,7 @@ hand_on! {
 hand_on! {
     impl Jobs {}
     fn take_job(job: &'static str, holder: ReplicaId, now: Timestamp, until: Timestamp) -> bool;
+    fn job_lease(job: &'static str) -> Option<JobLease>;
+    fn save_job_run(run: &JobRun) -> ();
+    fn job_runs() -> Vec<JobRun>;
 }

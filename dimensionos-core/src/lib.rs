@@ -46,6 +46,7 @@ mod crockford;
 mod entropy;
 mod error;
 pub mod id;
+pub mod jobs;
 pub mod monitoring;
 mod name;
 pub mod payment;

@@ -16,21 +16,22 @@ use crate::auth::{
 use crate::context::{Caller, Principal};
 use crate::entropy::{Entropy, OsEntropy};
 use crate::id::{AccessKeyId, AccountId, ReplicaId};
+use crate::jobs::{Schedule, Scheduler};
 use crate::monitoring::ledger::Ledger;
 use crate::monitoring::writer::Writer;
-use crate::monitoring::{Metering, Monitoring, Resolution, Retention};
-use crate::payment::voucher::{Denomination, Epoch};
-use crate::payment::{self, BillingIssuer, LapsePeriods, Lifecycle, Payments, Standing, Trust};
+use crate::monitoring::{Metering, Monitoring, Retention};
+use crate::payment::voucher::Denomination;
+use crate::payment::{BillingIssuer, LapsePeriods, Lifecycle, Payments, Standing, Trust};
 use crate::policy::{Action, Target, allows};
 use crate::secret::SecretDigest;
 use crate::store::{Access, Store, StoreError, Tx};
 use crate::time::{Clock, SystemClock, Timestamp};
 use crate::tos::sentinel::Sentinel;
-use crate::tos::{self, Finding, Tos, VIOLATION_RETENTION};
+use crate::tos::{self, Finding, Tos};
 use crate::users::{Account, AccountEvent, Directory, Entry, Terms, Users};
 
-/// How often what has run out is removed.
-const UPKEEP_INTERVAL: Duration = Duration::from_hours(1);
+/// How often what has run out leaves this process's memory.
+const TIDY_INTERVAL: Duration = Duration::from_hours(1);
 
 /// How often accounts that nobody uses are looked for.
 const EVICT_INTERVAL: Duration = Duration::from_secs(300);
@@ -44,10 +45,6 @@ const FOLLOWED_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long nobody has to use an account before it leaves memory: by then its windows are empty.
 const IDLE_TIME: Duration = Duration::from_secs(2 * 3_600);
-
-/// How long the mark of a process that flushes no more is kept: longer than any process waits to learn what became of a
-/// commit.
-const FLUSH_RETENTION: Duration = Duration::from_hours(31 * 24);
 
 /// Exports made at once; others wait. Each reads up to 6,000 buckets and takes some megabytes.
 const EXPORTS: usize = 2;
@@ -82,9 +79,8 @@ pub(crate) struct Inner {
     pub(crate) key_holders: DashMap<SecretDigest, AccessKeyId>,
     pub(crate) metering: Arc<Metering>,
     pub(crate) ledger: Ledger,
-    retention: Retention,
-    /// Tells this process from others on the same database.
-    replica: ReplicaId,
+    pub(crate) retention: Retention,
+    pub(crate) scheduler: Scheduler,
 }
 
 impl Inner {
@@ -228,6 +224,12 @@ impl Platform {
         Tos(&self.inner)
     }
 
+    /// What is done by itself.
+    #[must_use]
+    pub fn jobs(&self) -> Schedule<'_> {
+        Schedule(&self.inner)
+    }
+
     /// The clock everything here goes by.
     #[must_use]
     pub fn clock(&self) -> &dyn Clock {
@@ -272,13 +274,15 @@ impl Platform {
         }
     }
 
-    /// Ends what this process does by itself, as far as it can be told to: makes durable everything that was recorded, and
-    /// gives back what the process was granted of quotas, which would count as used for an hour otherwise. Call it before
-    /// the program ends: once it has returned, the writer of usage has ended, and what is recorded from then on is lost.
+    /// Ends what this process does by itself, as far as it can be told to: gives the jobs to another process, makes durable
+    /// everything that was recorded, and gives back what the process was granted of quotas, which would count as used for
+    /// an hour otherwise. Call it before the program ends: once it has returned, the writer of usage has ended, and what is
+    /// recorded from then on is lost.
     ///
     /// # Errors
     /// Where the storage fails; then what was recorded is in memory alone, and may be closed again.
     pub async fn close(&self) -> Result<(), Error> {
+        self.inner.scheduler.close(&self.inner).await;
         self.inner.ledger.close().await?;
         let quiet = async {
             while !self.inner.metering.sentinel.is_quiet() {
@@ -451,6 +455,7 @@ impl PlatformBuilder {
         let secrets = secrets(keys, &self.issuer, &self.audience)?;
         let tiers = allocation::service::load(&*self.store).await?;
         tos::policies::seed(&*self.store, &*self.clock).await?;
+        let runs = self.store.begin(Access::Read).await?.job_runs().await?;
         let replica = ReplicaId::random(&*self.entropy)?;
         let (sentinel, findings) = Sentinel::new();
         let limits = Limits::new(tiers, self.soft_limits);
@@ -492,9 +497,10 @@ impl PlatformBuilder {
             metering,
             ledger,
             retention: self.retention,
-            replica,
+            scheduler: Scheduler::new(replica, runs),
         });
         tokio::spawn(upkeep(Arc::downgrade(&inner)));
+        tokio::spawn(Scheduler::serve(Arc::downgrade(&inner)));
         tokio::spawn(follow_findings(Arc::downgrade(&inner), findings));
         Ok(Platform { inner })
     }
@@ -529,45 +535,22 @@ async fn follow_findings(platform: Weak<Inner>, mut findings: mpsc::Receiver<(Ac
     }
 }
 
-/// Removes what has run out, for as long as the platform is there.
+/// Keeps this process's memory small, for as long as the platform is there. Every process does it for itself: what is
+/// stored is the jobs' matter.
 async fn upkeep(platform: Weak<Inner>) {
     let mut ticks = tokio::time::interval(EVICT_INTERVAL);
-    let mut purged: Option<Timestamp> = None;
+    let mut tidied: Option<Timestamp> = None;
     loop {
         ticks.tick().await;
         let Some(inner) = platform.upgrade() else { return };
         let now = inner.clock.now();
         // The writer has stopped where this fails, and says so to everybody who asks it.
         let _ = inner.ledger.evict(IDLE_TIME).await;
-        if purged.is_some_and(|purged| now.since(purged) < UPKEEP_INTERVAL && purged <= now) {
+        if tidied.is_some_and(|tidied| now.since(tidied) < TIDY_INTERVAL && tidied <= now) {
             continue;
         }
-        purged = Some(now);
-        if let Err(error) = payment::job::follow_clock(&inner).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "what time did could not be told");
-        }
+        tidied = Some(now);
         inner.throttle.tidy(now);
         inner.secrets().tokens.tidy(now);
-        if let Err(error) = purge(&inner).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "what has run out could not be removed");
-        }
     }
-}
-
-async fn purge(inner: &Inner) -> Result<(), Error> {
-    let now = inner.clock.now();
-    let mut tx = inner.store.begin(Access::Write).await?;
-    // One of the processes on a database does it; another goes on where that one has stopped.
-    if tx.take_job("purge", inner.replica, now, now.after(UPKEEP_INTERVAL * 2)).await? {
-        tx.purge_sessions(now).await?;
-        tx.purge_quotas(now).await?;
-        tx.purge_violations(now.before(VIOLATION_RETENTION)).await?;
-        tx.purge_flushes(now.before(FLUSH_RETENTION)).await?;
-        tx.purge_tombstones(now).await?;
-        tx.purge_vouchers(Epoch::of(now).oldest_kept()).await?;
-        for resolution in Resolution::ALL {
-            tx.purge_usage(resolution, now.before(inner.retention.of(resolution))).await?;
-        }
-    }
-    Ok(tx.commit().await?)
 }

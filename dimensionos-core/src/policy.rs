@@ -66,11 +66,15 @@ pub enum Action {
     Cancel,
     /// Restore it.
     Restore,
+    /// See what the service does by itself, and how that went.
+    SeeJobs,
+    /// Have it done at once.
+    RunJob,
 }
 
 impl Action {
     /// Every action, for the table under test.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 31] = [
         Self::SeeAccount,
         Self::SeeUsage,
         Self::WatchUsage,
@@ -100,6 +104,8 @@ impl Action {
         Self::ChangeTier,
         Self::Cancel,
         Self::Restore,
+        Self::SeeJobs,
+        Self::RunJob,
     ];
 }
 
@@ -138,7 +144,8 @@ pub fn allows(caller: &Caller, action: Action, target: Target) -> Result<(), Err
             | Action::EndSessions
             | Action::SeeViolations
             | Action::Enforce
-            | Action::Pay => Ok(()),
+            | Action::Pay
+            | Action::SeeJobs => Ok(()),
             _ => Err(Error::Forbidden),
         },
         Caller::Account(principal) => match target {
@@ -222,7 +229,9 @@ const fn openness(action: Action) -> Option<Open> {
         | Action::SetStatus
         | Action::EndSessions
         | Action::Enforce
-        | Action::RaiseFlag => {
+        | Action::RaiseFlag
+        | Action::SeeJobs
+        | Action::RunJob => {
             return None;
         }
     })

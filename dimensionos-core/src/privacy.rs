@@ -56,7 +56,7 @@ const ROLLED_UP: &str = "by the minute 48 hours, by the hour 90 days, by the day
 
 type Row = (&'static str, &'static str, DataClass, &'static str, &'static str);
 
-const ROWS: [Row; 129] = {
+const ROWS: [Row; 136] = {
     use DataClass::{Flag, Metric, Pseudonym, SecretDigest, Status, Technical};
     [
         ("accounts", "id", Pseudonym, "names the account; random", WITH_THE_ACCOUNT),
@@ -215,6 +215,13 @@ const ROWS: [Row; 129] = {
         ("job_leases", "job", Technical, "which job", WITH_THE_SERVICE),
         ("job_leases", "holder", Technical, "which process does it; random", WITH_THE_SERVICE),
         ("job_leases", "expires_at", Technical, "when another may", WITH_THE_SERVICE),
+        ("job_runs", "job", Technical, "which job", WITH_THE_SERVICE),
+        ("job_runs", "started_at", Technical, "when it ran last", WITH_THE_SERVICE),
+        ("job_runs", "ended_at", Technical, "until when", WITH_THE_SERVICE),
+        ("job_runs", "outcome", Technical, "how it went", WITH_THE_SERVICE),
+        ("job_runs", "fault", Technical, "the code of what it failed with", WITH_THE_SERVICE),
+        ("job_runs", "done", Technical, "how many things it did", WITH_THE_SERVICE),
+        ("job_runs", "last_ok_at", Technical, "when it last went well", WITH_THE_SERVICE),
         ("usage_readings", "newest_at", Metric, "when anything was measured last", WITH_THE_ACCOUNT),
         ("seaql_migrations", "version", Technical, "which step of the schema was applied", WITH_THE_SERVICE),
         ("seaql_migrations", "applied_at", Technical, "when", WITH_THE_SERVICE),

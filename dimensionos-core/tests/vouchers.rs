@@ -1,5 +1,5 @@
 //! Vouchers through the services: what is bought blind pays for whoever redeems it, and once.
-#![expect(clippy::too_many_lines, reason = "one story each")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 mod setting;
 
@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use dimensionos_core::allocation::TierName;
 use dimensionos_core::auth::{Keys, VoucherKey};
+use dimensionos_core::jobs::JobName;
 use dimensionos_core::payment::voucher::{
     Blinded, Denomination, Epoch, Issue, IssuingKey, Order, PublishedKey, REDEEMABLE_EPOCHS, Voucher,
 };
 use dimensionos_core::payment::{Grant, ServiceStatus, StatusReason};
+use dimensionos_core::store::{Access, Store};
 use dimensionos_core::testing::FixedClock;
 use dimensionos_core::users::Registration;
 use dimensionos_core::{Clock, Code, Context, Error, MemoryStore, OsEntropy, Platform, Timestamp};
@@ -168,6 +170,32 @@ async fn a_voucher_is_good_to_the_last_millisecond_of_its_two_years_and_no_longe
     let own = somebody(&setting, platform).await;
     assert_eq!(code(platform.payment().redeem_voucher(&own, &vouchers[1]).await), Code::AttestationInvalid);
     assert!(published(platform).await.iter().all(|key| key.epoch >= Epoch::of(end).oldest_redeemable()));
+}
+
+#[tokio::test]
+async fn what_is_kept_of_vouchers_goes_once_no_server_can_redeem_them() {
+    let setting = Setting::new().await;
+    let (platform, clock) = (&setting.platform, &setting.clock);
+    let bought_in = Epoch::of(clock.now());
+    let vouchers = buy(platform, clock, "STARTER:30", 2).await;
+    platform.payment().redeem_voucher(&somebody(&setting, platform).await, &vouchers[0]).await.unwrap();
+    let kept = async || {
+        platform.jobs().run(&Context::system(), JobName::Purge).await.unwrap();
+        let mut tx = setting.store.begin(Access::Write).await.unwrap();
+        let is_spent = tx.spend_voucher(bought_in, &vouchers[0].nullifier()).await.is_err();
+        let is_published = tx.voucher_keys().await.unwrap().iter().any(|key| key.epoch == bought_in);
+        assert_eq!(is_spent, is_published);
+        is_spent
+    };
+    // A server whose clock is behind, by a quarter at most, still finds what was spent.
+    clock.set(bought_in.redeemable_until());
+    assert!(kept().await);
+    clock.set(Epoch::from_number(bought_in.number() + 1).redeemable_until());
+    assert!(!kept().await);
+    for voucher in &vouchers {
+        let refused = platform.payment().redeem_voucher(&somebody(&setting, platform).await, voucher).await;
+        assert_eq!(code(refused), Code::AttestationInvalid);
+    }
 }
 
 #[tokio::test]

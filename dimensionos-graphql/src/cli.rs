@@ -1,5 +1,7 @@
 //! The command line of `dimensionos-graphql`.
 
+mod jobs;
+
 use std::error::Error as StdError;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -42,9 +44,9 @@ enum Command {
     /// Look after the database
     #[command(subcommand)]
     Db(Db),
-    /// Let operators in
+    /// Let operators in, and see what they would
     #[command(subcommand)]
-    Operator(Key),
+    Operator(Operator),
     /// Let agents report
     #[command(subcommand)]
     Agent(Key),
@@ -82,13 +84,24 @@ enum Db {
 }
 
 #[derive(Debug, Subcommand)]
+enum Operator {
+    /// Print a new bearer token, this once
+    Create(NewKey),
+    /// Say what is done by itself, and how that went last
+    Jobs,
+}
+
+#[derive(Debug, Subcommand)]
 enum Key {
     /// Print a new bearer token, this once
-    Create {
-        /// What it is called: letters, digits, dots, hyphens and underscores
-        #[arg(long)]
-        name: KeyName,
-    },
+    Create(NewKey),
+}
+
+#[derive(Debug, Args)]
+struct NewKey {
+    /// What it is called: letters, digits, dots, hyphens and underscores
+    #[arg(long)]
+    name: KeyName,
 }
 
 /// How long closing the database may take: SQLite folds its log into the file then.
@@ -144,8 +157,9 @@ async fn run(line: CommandLine) -> Result<ExitCode, Fault> {
         }
         Command::Db(Db::Status) => status(&settings).await?,
         Command::Db(Db::Reset { yes: _ }) => reset(&settings).await?,
-        Command::Operator(Key::Create { name }) => create_key(&settings, Role::Operator, name).await?,
-        Command::Agent(Key::Create { name }) => create_key(&settings, Role::Agent, name).await?,
+        Command::Operator(Operator::Create(NewKey { name })) => create_key(&settings, Role::Operator, name).await?,
+        Command::Operator(Operator::Jobs) => jobs::print(&settings).await?,
+        Command::Agent(Key::Create(NewKey { name })) => create_key(&settings, Role::Agent, name).await?,
         Command::Billing(command) => billing::run(&settings, command)?,
         Command::Doctor => return Ok(examine(&settings).await),
         Command::Schema => {}

@@ -1,5 +1,7 @@
 //! Figures for Prometheus. No label names an account, and none takes a value from a client.
 
+mod jobs;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
@@ -11,6 +13,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::engine::Answer;
+use crate::metrics::jobs::JobFigures;
 
 /// What the server counts.
 #[derive(Debug)]
@@ -21,6 +24,7 @@ pub(crate) struct Metrics {
     subscriptions: Gauge<i64, AtomicI64>,
     cells: Gauge<i64, AtomicI64>,
     resident: Gauge<i64, AtomicI64>,
+    jobs: JobFigures,
 }
 
 impl Default for Metrics {
@@ -36,7 +40,8 @@ impl Default for Metrics {
         registry.register("metered_accounts", "Accounts held in memory for metering", cells.clone());
         let resident = Gauge::default();
         registry.register("resident_memory_bytes", "Resident memory of this process", resident.clone());
-        Self { registry, requests, operations, subscriptions, cells, resident }
+        let jobs = JobFigures::registered(&mut registry);
+        Self { registry, requests, operations, subscriptions, cells, resident, jobs }
     }
 }
 
@@ -82,6 +87,7 @@ impl Metrics {
         if let Some(bytes) = resident_bytes() {
             self.resident.set(bytes);
         }
+        self.jobs.set(&platform.jobs());
         let mut text = String::new();
         // Writing to a String cannot fail.
         let _ = encode(&mut text, &self.registry);

@@ -34,7 +34,7 @@ const RESTORING: Outcome = [Some("CONFLICT"), Some("SERVICE_READ_ONLY"), Some("S
 const LEAVING: Outcome = [None, Some("SERVICE_READ_ONLY"), Some("SERVICE_SUSPENDED"), None];
 
 /// Every field of the roots; in an operation, `$…` stands for what the account at hand has.
-const OPERATIONS: [(&str, &str, Outcome); 47] = [
+const OPERATIONS: [(&str, &str, Outcome); 48] = [
     ("me", "{ me { id } }", UNTIL_CANCELLED),
     ("tiers", "{ tiers { tier } }", ALWAYS),
     ("service", "{ service { name } }", ALWAYS),
@@ -93,6 +93,7 @@ const OPERATIONS: [(&str, &str, Outcome); 47] = [
     ("enforcementPolicies", "{ enforcementPolicies { version } }", NEVER),
     ("replayDecisions", "{ replayDecisions(from: \"2026-01-01T00:00:00Z\") { checked } }", NEVER),
     ("signInFlags", "{ signInFlags { rule } }", NEVER),
+    ("jobs", "{ jobs { name } }", NEVER),
     ("transparencyReport", "{ transparencyReport(month: \"2026-01-01T00:00:00Z\") { group } }", ALWAYS),
     ("appeal", "mutation { appeal(violation: \"vio_\", ground: NOT_ME) { id } }", CONTESTING),
     (

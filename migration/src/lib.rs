@@ -12,6 +12,7 @@ mod m20261123_000003_metering;
 mod m20261123_000004_flushes;
 mod m20261123_000005_enforcement;
 mod m20261123_000006_payments;
+mod m20261123_000007_jobs;
 mod m20261123_000008_vouchers;
 
 /// Applies the steps.
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000004_flushes::Migration),
             Box::new(m20261123_000005_enforcement::Migration),
             Box::new(m20261123_000006_payments::Migration),
+            Box::new(m20261123_000007_jobs::Migration),
             Box::new(m20261123_000008_vouchers::Migration),
         ]
     }

@@ -5,7 +5,7 @@ use crate::context::{Caller, Context};
 use crate::id::AccountId;
 use crate::monitoring::slab::Pinned;
 use crate::payment::voucher::{Epoch, Nullifier};
-use crate::payment::{Grant, NextStep, PaymentState, SpentAttestation, job};
+use crate::payment::{Grant, NextStep, PaymentState, SpentAttestation};
 use crate::platform::Inner;
 use crate::policy::{Action, Target, allows};
 use crate::store::{Access, StoreError, Tx};
@@ -78,18 +78,6 @@ impl Payments<'_> {
         }
         let evidence = Evidence::Attestation(SpentAttestation { digest: attested.digest, request: None });
         self.credit(context, account, &evidence, tier, |_, _| until).await
-    }
-
-    /// Tells what time did to accounts, and erases those whose time has come, now and not when the job is next due. Says
-    /// of how many.
-    ///
-    /// # Errors
-    /// `Forbidden` for any caller but the program; `Store`.
-    pub async fn follow_clock(&self, context: &Context) -> Result<u64, Error> {
-        match context.caller {
-            Caller::System => job::follow_clock(self.0).await,
-            _ => Err(Error::Forbidden),
-        }
     }
 
     /// Spends evidence on an account: it is on that tier from now on, and paid for until an instant that is made of what it

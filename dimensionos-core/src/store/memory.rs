@@ -9,6 +9,7 @@ use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 use crate::allocation::{Allocation, Hold, KeyedDecision, LimitOverride, TierName};
 use crate::auth::{AccessKey, KeyId, PasswordHash, RefreshRecord, Session};
 use crate::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId, ViolationId};
+use crate::jobs::{JobLease, JobRun};
 use crate::monitoring::{Bucket, Counter, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow};
 use crate::payment::voucher::{Denomination, Epoch, Nullifier, PublicKey, PublishedKey};
 use crate::payment::{SpentAttestation, Tombstone};
@@ -54,7 +55,8 @@ struct State {
     holds: Table<HoldId, Hold>,
     decisions: Table<SecretDigest, KeyedDecision>,
     overrides: Table<(AccountId, &'static str), LimitOverride>,
-    jobs: Table<&'static str, (ReplicaId, Timestamp)>,
+    jobs: Table<&'static str, JobLease>,
+    job_runs: Table<&'static str, JobRun>,
     violations: Table<ViolationPlace, Violation>,
     violation_places: Table<ViolationId, ViolationPlace>,
     detectors: Table<AccountId, Vec<u8>>,
@@ -67,7 +69,7 @@ struct State {
 
 impl State {
     fn each_table(&mut self, act: fn(&mut dyn Undo)) {
-        let tables: [&mut dyn Undo; 24] = [
+        let tables: [&mut dyn Undo; 25] = [
             &mut self.accounts,
             &mut self.tags,
             &mut self.passwords,
@@ -84,6 +86,7 @@ impl State {
             &mut self.decisions,
             &mut self.overrides,
             &mut self.jobs,
+            &mut self.job_runs,
             &mut self.violations,
             &mut self.violation_places,
             &mut self.detectors,
@@ -582,11 +585,24 @@ impl Jobs for MemoryTx {
         until: Timestamp,
     ) -> Result<bool, StoreError> {
         let jobs = &mut self.state_mut()?.jobs;
-        let is_free = jobs.rows.get(&job).is_none_or(|(known, until)| *known == holder || *until <= now);
+        let is_free = jobs.rows.get(&job).is_none_or(|lease| lease.holder == holder || lease.expires_at <= now);
         if is_free {
-            jobs.put(job, (holder, until));
+            jobs.put(job, JobLease { holder, expires_at: until });
         }
         Ok(is_free)
+    }
+
+    async fn job_lease(&mut self, job: &'static str) -> Result<Option<JobLease>, StoreError> {
+        Ok(self.state().jobs.rows.get(&job).copied())
+    }
+
+    async fn save_job_run(&mut self, run: &JobRun) -> Result<(), StoreError> {
+        self.state_mut()?.job_runs.put(run.job.name(), *run);
+        Ok(())
+    }
+
+    async fn job_runs(&mut self) -> Result<Vec<JobRun>, StoreError> {
+        Ok(self.state().job_runs.rows.values().copied().collect())
     }
 }
 

@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use crate::allocation::{Allocation, Hold, KeyedDecision, LimitOverride, Resource};
 use crate::auth::{AccessKey, KeyId, PasswordHash, RefreshRecord, Session};
 use crate::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId, ViolationId};
+use crate::jobs::{JobLease, JobRun};
 use crate::monitoring::{Bucket, Counter, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow};
 use crate::payment::voucher::{Epoch, Nullifier, PublishedKey};
 use crate::payment::{SpentAttestation, Tombstone};
@@ -302,7 +303,7 @@ pub trait Policies {
     async fn policies(&mut self) -> Result<Vec<PolicyRecord>, StoreError>;
 }
 
-/// Which of the processes on one database does its jobs.
+/// Which of the processes on one database does its jobs, and how they went.
 #[async_trait]
 pub trait Jobs {
     /// Takes a job until an instant, or goes on with it; says whether it is the holder's. It is not while another has
@@ -314,4 +315,12 @@ pub trait Jobs {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<bool, StoreError>;
+    /// Who has a job, or had it last; absent where nobody ever had. In a writing transaction nobody else takes it until
+    /// that ends.
+    async fn job_lease(&mut self, job: &'static str) -> Result<Option<JobLease>, StoreError>;
+    /// Writes down how a job went, in place of its run before.
+    async fn save_job_run(&mut self, run: &JobRun) -> Result<(), StoreError>;
+    /// The last run of each job that ever ran, in the order of their names. Jobs that this program does not know, of a
+    /// later version that works on the same storage, are left out.
+    async fn job_runs(&mut self) -> Result<Vec<JobRun>, StoreError>;
 }

@@ -1,7 +1,7 @@
 //! A storage whose commits can be made to break.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use crate::allocation::{Allocation, Hold, KeyedDecision, LimitOverride, Resource};
 use crate::auth::{AccessKey, KeyId, PasswordHash, RefreshRecord, Session};
 use crate::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId, ViolationId};
+use crate::jobs::{JobLease, JobRun};
 use crate::monitoring::{Bucket, Counter, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow};
 use crate::payment::voucher::{Epoch, Nullifier, PublishedKey};
 use crate::payment::{SpentAttestation, Tombstone};
@@ -36,18 +37,27 @@ pub struct BreakingStore {
     store: Arc<dyn Store>,
     breaks: Arc<Mutex<Option<(Break, bool)>>>,
     is_cut: Arc<AtomicBool>,
+    purging: Arc<Purging>,
+}
+
+/// What became of removing what has run out.
+#[derive(Debug, Default)]
+struct Purging {
+    is_refused: AtomicBool,
+    count: AtomicU64,
 }
 
 impl BreakingStore {
     /// A connection to a storage.
     pub fn to(store: impl Store) -> Self {
-        Self { store: Arc::new(store), breaks: Arc::default(), is_cut: Arc::default() }
+        Self { store: Arc::new(store), breaks: Arc::default(), is_cut: Arc::default(), purging: Arc::default() }
     }
 
     /// Another process's connection to the same storage.
     #[must_use]
     pub fn another(&self) -> Self {
-        Self { store: Arc::clone(&self.store), breaks: Arc::default(), is_cut: Arc::default() }
+        let store = Arc::clone(&self.store);
+        Self { store, breaks: Arc::default(), is_cut: Arc::default(), purging: Arc::default() }
     }
 
     /// Breaks the next commit of a transaction that wrote usage.
@@ -74,6 +84,17 @@ impl BreakingStore {
     /// Mends it.
     pub fn mend(&self) {
         self.is_cut.store(false, Ordering::SeqCst);
+    }
+
+    /// Has every removal of sessions that have run out fail, or work again.
+    pub fn refuse_purges(&self, is_refused: bool) {
+        self.purging.is_refused.store(is_refused, Ordering::SeqCst);
+    }
+
+    /// How often sessions that have run out were to be removed over this connection.
+    #[must_use]
+    pub fn purges(&self) -> u64 {
+        self.purging.count.load(Ordering::SeqCst)
     }
 }
 
@@ -150,7 +171,16 @@ hand_on! {
 }
 
 hand_on! {
-    impl Sessions {}
+    impl Sessions {
+        async fn purge_sessions(&mut self, before: Timestamp) -> Result<u64, StoreError> {
+            let purging = &self.store.purging;
+            purging.count.fetch_add(1, Ordering::SeqCst);
+            if purging.is_refused.load(Ordering::SeqCst) {
+                return Err(StoreError::unavailable("purges are refused"));
+            }
+            self.tx.purge_sessions(before).await
+        }
+    }
     fn insert_session(session: &Session) -> ();
     fn session(id: SessionId) -> Option<Session>;
     fn sessions(account: AccountId) -> Vec<Session>;
@@ -158,7 +188,6 @@ hand_on! {
     fn mark_authenticated(id: SessionId, at: Timestamp) -> ();
     fn end_session(id: SessionId) -> ();
     fn end_sessions(account: AccountId) -> ();
-    fn purge_sessions(before: Timestamp) -> u64;
     fn insert_refresh(record: &RefreshRecord) -> ();
     fn refresh(digest: &SecretDigest) -> Option<RefreshRecord>;
     fn refreshes(account: AccountId) -> Vec<RefreshRecord>;
@@ -256,4 +285,7 @@ hand_on! {
 hand_on! {
     impl Jobs {}
     fn take_job(job: &'static str, holder: ReplicaId, now: Timestamp, until: Timestamp) -> bool;
+    fn job_lease(job: &'static str) -> Option<JobLease>;
+    fn save_job_run(run: &JobRun) -> ();
+    fn job_runs() -> Vec<JobRun>;
 }

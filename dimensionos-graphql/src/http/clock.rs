@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use dimensionos_core::Clock;
+use dimensionos_core::jobs::JobName;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -39,7 +40,11 @@ pub(super) async fn advance(State(movable): State<Movable>, Json(step): Json<Ste
     }
     movable.clock.advance(step.advance_seconds);
     let platform = movable.app.engine.platform();
-    let ran = platform.payment().follow_clock(&dimensionos_core::Context::system()).await;
-    let told = json!({ "now": movable.clock.now().to_string(), "jobs": ran.map_or_else(|error| error.code().name(), |_| "OK") });
+    let mut jobs = serde_json::Map::new();
+    for job in JobName::ALL {
+        let ran = platform.jobs().run(&dimensionos_core::Context::system(), job).await;
+        jobs.insert(job.name().to_owned(), ran.map_or_else(|error| error.code().name(), |_| "OK").into());
+    }
+    let told = json!({ "now": movable.clock.now().to_string(), "jobs": jobs });
     Json(told).into_response()
 }

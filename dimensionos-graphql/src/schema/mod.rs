@@ -7,6 +7,7 @@ mod auth;
 mod credentials;
 mod enforcement;
 mod events;
+mod jobs;
 mod live;
 mod monitoring;
 mod node;
@@ -31,6 +32,7 @@ pub struct Query(
     account::AccountQuery,
     allocation::AllocationQuery,
     enforcement::EnforcementQuery,
+    jobs::JobQuery,
     node::NodeQuery,
     service::ServiceQuery,
 );

@@ -6,6 +6,7 @@ pub(crate) mod account;
 pub(crate) mod detector_state;
 pub(crate) mod enforcement_policy;
 pub(crate) mod job_lease;
+pub(crate) mod job_run;
 pub(crate) mod limit_override;
 pub(crate) mod password;
 pub(crate) mod quota_decision;

@@ -6,6 +6,7 @@ use dimensionos_core::Timestamp;
 use dimensionos_core::allocation::{Allocation, Hold, KeyedDecision, LimitOverride};
 use dimensionos_core::auth::{AccessKey, KeyId, PasswordHash, RefreshRecord, Session};
 use dimensionos_core::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId, ViolationId};
+use dimensionos_core::jobs::{JobLease, JobRun};
 use dimensionos_core::monitoring::{Bucket, Counter, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow};
 use dimensionos_core::payment::voucher::{Epoch, Nullifier, PublishedKey};
 use dimensionos_core::payment::{SpentAttestation, Tombstone};
@@ -198,7 +199,11 @@ ports! {
         asks policies() -> Vec<PolicyRecord>;
     }
     Jobs {
-        // Not noted: the folder is one process's, and what that process took on ends with it.
+        // Not noted: the folder is one process's, and what that process took on ends with it. A job that ran before the
+        // start runs again after it, and comes to the same.
         asks take_job(job: &'static str, holder: ReplicaId, now: Timestamp, until: Timestamp) -> bool;
+        asks job_lease(job: &'static str) -> Option<JobLease>;
+        asks save_job_run(run: &JobRun) -> ();
+        asks job_runs() -> Vec<JobRun>;
     }
 }

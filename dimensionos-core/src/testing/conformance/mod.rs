@@ -12,6 +12,7 @@
 
 mod accounts;
 mod enforcement;
+mod jobs;
 mod payment;
 mod quotas;
 mod sessions;
@@ -30,6 +31,7 @@ use crate::users::{Account, AnonymousId};
 
 pub use accounts::*;
 pub use enforcement::*;
+pub use jobs::*;
 pub use payment::*;
 pub use quotas::*;
 pub use sessions::*;
@@ -71,6 +73,8 @@ macro_rules! conformance_cases {
             quotas_that_ended_are_purged_and_nothing_else,
             use_is_added_up_from_a_minute_on,
             one_process_has_a_job_until_it_ends,
+            a_lease_names_its_last_holder,
+            a_job_has_one_last_run,
             a_violation_is_kept_whole_and_changed_whole,
             violations_are_listed_newest_first_in_pages,
             violations_are_counted_by_what_they_are,

@@ -1,11 +1,11 @@
-//! Holds, decisions, limits of accounts' own, and jobs.
+//! Holds, decisions, and limits of accounts' own.
 
 use std::time::Duration;
 
 use super::{NOW, account, commit, digest, id, put_account, read, row, write};
 use crate::Code;
 use crate::allocation::{Decision, Hold, KeyedDecision, LimitOverride, Resource};
-use crate::id::{HoldId, ReplicaId};
+use crate::id::HoldId;
 use crate::monitoring::{Counter, MAX_AMOUNT, Resolution, Sample};
 use crate::store::{Store, StoreError, Tx};
 use crate::time::Timestamp;
@@ -129,18 +129,4 @@ pub async fn use_is_added_up_from_a_minute_on(store: &dyn Store) {
     assert_eq!(tx.used_since(id(1), Counter::ApiCalls, minute(1)).await.unwrap(), MAX_AMOUNT + 2);
     assert_eq!(tx.used_since(id(1), Counter::BytesSent, minute(1)).await.unwrap(), 9);
     assert_eq!(tx.used_since(id(3), Counter::ApiCalls, Timestamp::EPOCH).await.unwrap(), 0);
-}
-
-pub async fn one_process_has_a_job_until_it_ends(store: &dyn Store) {
-    let [one, other] = [1, 2].map(ReplicaId::from_bits);
-    let at = |seconds| NOW.after(Duration::from_secs(seconds));
-    let mut taken = Vec::new();
-    for (holder, now) in [(one, 0), (other, 5), (one, 6), (other, 15), (other, 16), (one, 25), (other, 26)] {
-        let mut tx = write(store).await;
-        taken.push(tx.take_job("test", holder, at(now), at(now + 10)).await.unwrap());
-        commit(tx).await;
-    }
-    assert_eq!(taken, [true, false, true, false, true, false, true]);
-    let mut tx = write(store).await;
-    assert!(tx.take_job("another", one, at(26), at(30)).await.unwrap(), "each job has a holder of its own");
 }
