@@ -22,7 +22,7 @@ const EARLIEST: Timestamp = Timestamp::from_millis(1_795_305_600_000);
 /// Everything that was found. Nothing is made or changed.
 pub(crate) async fn examine(settings: &Settings) -> Vec<Finding> {
     let mut findings = vec![Finding::Good(format!("configuration: {:?}", settings.environment).to_lowercase())];
-    let files = [keys::PEPPER_FILE, keys::SIGNING_FILE, keys::TOMBSTONE_FILE, keys::BILLING_FILE];
+    let files = [keys::PEPPER_FILE, keys::SIGNING_FILE, keys::TOMBSTONE_FILE, keys::VOUCHER_FILE, keys::BILLING_FILE];
     findings.extend(files.map(|name| key(settings, name)));
     findings.extend(folder(&settings.data_dir));
     findings.extend(database(settings).await);
@@ -35,6 +35,7 @@ fn key(settings: &Settings, name: &str) -> Finding {
         keys::PEPPER_FILE => settings.peppers.is_some(),
         keys::SIGNING_FILE => settings.signing_keys.is_some(),
         keys::BILLING_FILE => settings.billing_public_keys.is_some(),
+        keys::VOUCHER_FILE => settings.voucher_keys.is_some() || settings.environment == Environment::Production,
         _ => settings.tombstone_keys.is_some() || settings.environment == Environment::Production,
     };
     let path = settings.data_dir.join(name);
