@@ -14,7 +14,7 @@ use sha2::Sha256;
 pub const TOLERANCE: Duration = Duration::from_secs(300);
 
 /// Bytes a webhook may have; Stripe's have some thousands.
-pub const MAX_BODY_BYTES: usize = 1 << 20;
+pub const MAX_BODY_BYTES: u64 = 1 << 20;
 
 /// Signatures in one header that are looked at: two while a secret is being replaced, and some to spare.
 const MAX_SIGNATURES: usize = 8;
