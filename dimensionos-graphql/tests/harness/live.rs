@@ -192,7 +192,8 @@ impl Events {
     }
 
     pub async fn result(&mut self) -> Value {
-        let (event, data) = self.next().await.expect("an event");
+        // Comments that keep the connection alive are no event.
+        let (event, data) = timeout(PATIENCE, self.next()).await.expect("an event in time").expect("an event");
         assert_eq!(event, "next", "{data}");
         data
     }
