@@ -95,8 +95,9 @@ async fn database(settings: &Settings) -> Vec<Finding> {
         Err(error) => Finding::Fault(format!("database: {}", crate::cli::chain(&error))),
     };
     let peppers = by_pepper(settings).await;
+    let vouchers = vouchers(settings).await;
     let mode = path.map(|path| private(&path, format!("database: in {}", path.display())));
-    mode.into_iter().chain([state]).chain(peppers).collect()
+    mode.into_iter().chain([state]).chain(peppers).chain(vouchers).collect()
 }
 
 /// How many accounts are found under each pepper. One that has accounts and is not among the keys locks them out; one
@@ -121,6 +122,25 @@ async fn by_pepper(settings: &Settings) -> Vec<Finding> {
         }
     })
     .collect()
+}
+
+/// Whether the keys are those that vouchers were sold under. Without them nothing is sold or redeemed.
+async fn vouchers(settings: &Settings) -> Option<Finding> {
+    let published = async {
+        let database = Database::open_for_reading(settings.database_url.expose()).await.ok()?;
+        let published = database.begin(Access::Read).await.ok()?.voucher_keys().await.ok()?;
+        database.close().await;
+        Some(published)
+    };
+    let (published, keys) = (published.await?, keys::reload(settings).ok()?);
+    let strange = published.iter().filter(|published| !keys.makes(**published)).count();
+    match (published.len(), strange) {
+        (0, _) => None,
+        (all, 0) => Some(Finding::Good(format!("vouchers: {all} public keys, all made by the keys here"))),
+        (_, strange) => Some(Finding::Fault(format!(
+            "vouchers: {strange} public keys are made by none of the keys here: their vouchers cannot be sold or redeemed"
+        ))),
+    }
 }
 
 fn clock(now: Timestamp) -> Finding {

@@ -137,10 +137,14 @@ async fn one_secret_makes_the_keys_of_all_its_servers_and_another_makes_none() {
     assert_eq!(server.client().data(KEYS, Value::Null).await["voucherKeys"], shown);
     assert_eq!(server.stop(), Some(0));
 
-    assert!(home.print(&["doctor"]).contains("voucher key: given"));
+    let told = home.print(&["doctor"]);
+    assert!(told.contains("voucher key: given") && told.contains("vouchers: 2 public keys, all made by"), "{told}");
     let home = home.with("VOUCHER_KEY", &secret.replace("01", "02"));
     let server = home.serve();
     assert_eq!(server.client().code(KEYS, Value::Null).await, "INTERNAL");
+    let told = home.run(&["doctor"]);
+    assert_eq!(told.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&told.stdout).contains("vouchers: 2 public keys are made by none"));
     let log = std::fs::read_to_string(home.log()).unwrap();
     assert!(log.contains("no key of vouchers here makes the one that was published"));
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::Error;
-use crate::auth::VoucherKey;
+use crate::auth::{Keys, VoucherKey};
 use crate::payment::voucher::{Denomination, Epoch, IssuingKey, PublishedKey};
 
 /// The key pairs that were published and have been used, so that none is derived twice.
@@ -23,15 +23,24 @@ impl KeyRing {
     /// `Internal` where none of them does. Another pair would do its work as well, and divide those who bought before
     /// from those who buy now: whoever redeems would be known to be one or the other.
     pub(super) fn take(&self, published: PublishedKey, secrets: &[VoucherKey]) -> Result<Arc<IssuingKey>, Error> {
-        let PublishedKey { epoch, denomination, .. } = published;
-        for secret in secrets {
-            let key = IssuingKey::derive(secret, epoch, denomination)?;
-            if key.published() == published {
-                let key = Arc::new(key);
-                self.0.lock().insert((epoch, denomination), Arc::clone(&key));
-                return Ok(key);
-            }
-        }
-        Err(Error::Internal { what: "no key of vouchers here makes the one that was published" })
+        let made = secrets.iter().find_map(|secret| matching(published, secret));
+        let key = made.ok_or(Error::Internal { what: "no key of vouchers here makes the one that was published" })?;
+        let key = Arc::new(key);
+        self.0.lock().insert((published.epoch, published.denomination), Arc::clone(&key));
+        Ok(key)
     }
+}
+
+impl Keys {
+    /// Whether one of the keys of vouchers makes the one that was published. Where none does, its vouchers are neither
+    /// sold nor redeemed.
+    #[must_use]
+    pub fn makes(&self, published: PublishedKey) -> bool {
+        self.voucher_keys().iter().any(|secret| matching(published, secret).is_some())
+    }
+}
+
+fn matching(published: PublishedKey, secret: &VoucherKey) -> Option<IssuingKey> {
+    let key = IssuingKey::derive(secret, published.epoch, published.denomination).ok()?;
+    (key.published() == published).then_some(key)
 }
