@@ -31,8 +31,18 @@ pub fn time_at_once(works: impl IntoIterator<Item = impl FnOnce() + Send, IntoIt
     total / u32::try_from(threads.max(1)).unwrap_or(u32::MAX)
 }
 
+/// The processor time that all threads of this process took so far.
+#[must_use]
+pub fn of_this_process() -> Duration {
+    read(ClockId::ProcessCPUTime)
+}
+
 fn of_this_thread() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
+    read(ClockId::ThreadCPUTime)
+}
+
+fn read(clock: ClockId) -> Duration {
+    let time = clock_gettime(clock);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 

@@ -6,11 +6,12 @@ use dimensionos_core::auth::{AccessKey, KeyId, PasswordHash, RefreshRecord, Sess
 use dimensionos_core::id::{AccessKeyId, HoldId, ReplicaId, SessionId, ViolationId};
 use dimensionos_core::jobs::{JobLease, JobRun};
 use dimensionos_core::monitoring::{Bucket, Counter, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow};
+use dimensionos_core::payment::voucher::{Epoch, Nullifier, PublishedKey};
 use dimensionos_core::payment::{Paid, SpentAttestation, Tombstone};
 use dimensionos_core::secret::SecretDigest;
 use dimensionos_core::store::{
     Access, AccessKeys, Accounts, Jobs, Payments, Policies, Quotas, Sessions, Store, StoreError, Tiers, Tx, Usage,
-    Violations,
+    Violations, Vouchers,
 };
 use dimensionos_core::tos::{PolicyRecord, Violation, ViolationCount, ViolationFilter, ViolationPlace};
 use dimensionos_core::users::{Account, AnonymousId, TermsAcceptance};
@@ -194,6 +195,14 @@ hand_on! {
     fn keep_tombstone(tombstone: &Tombstone) -> ();
     fn has_tombstone(tags: &[[u8; 32]], now: Timestamp) -> bool;
     fn purge_tombstones(before: Timestamp) -> u64;
+}
+
+hand_on! {
+    impl Vouchers {}
+    fn insert_voucher_key(key: &PublishedKey) -> ();
+    fn voucher_keys() -> Vec<PublishedKey>;
+    fn spend_voucher(epoch: Epoch, nullifier: &Nullifier) -> ();
+    fn purge_vouchers(before: Epoch) -> u64;
 }
 
 hand_on! {

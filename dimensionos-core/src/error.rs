@@ -7,6 +7,7 @@ use crate::allocation::{Decision, TierName, UnknownName};
 use crate::auth::Challenge;
 use crate::entropy::EntropyError;
 use crate::payment::StatusReason;
+use crate::payment::voucher::{InvalidElement, InvalidVoucher};
 use crate::store::StoreError;
 
 /// Why a call was refused or failed.
@@ -281,5 +282,18 @@ impl Error {
 
     pub(crate) const fn no_account() -> Self {
         Self::NotFound { what: "account" }
+    }
+}
+
+impl From<InvalidElement> for Error {
+    fn from(invalid: InvalidElement) -> Self {
+        Self::invalid("blindedElements", invalid.to_string())
+    }
+}
+
+impl From<InvalidVoucher> for Error {
+    /// Whatever is wrong with a voucher, it is refused in the same way.
+    fn from(_: InvalidVoucher) -> Self {
+        Self::AttestationInvalid { reason: "it is no voucher" }
     }
 }

@@ -20,6 +20,7 @@ use crate::jobs::{Schedule, Scheduler};
 use crate::monitoring::ledger::Ledger;
 use crate::monitoring::writer::Writer;
 use crate::monitoring::{Metering, Monitoring, Retention};
+use crate::payment::voucher::Denomination;
 use crate::payment::{BillingIssuer, LapsePeriods, Lifecycle, Payments, Standing, Trust};
 use crate::policy::{Action, Target, allows};
 use crate::secret::SecretDigest;
@@ -65,6 +66,8 @@ pub(crate) struct Inner {
     pub(crate) services: Vec<Audience>,
     pub(crate) lifecycle: Lifecycle,
     pub(crate) trust: Trust,
+    /// What vouchers are sold for.
+    pub(crate) denominations: Vec<Denomination>,
     pub(crate) password_rule: PasswordRule,
     pub(crate) passwords: Passwords,
     pub(crate) throttle: Throttle,
@@ -178,6 +181,7 @@ impl Platform {
             issuer: Issuer::default(),
             audience: Audience::default(),
             billing: BillingIssuer::default(),
+            denominations: Denomination::OFFERED.to_vec(),
             services: Vec::new(),
             soft_limits: Vec::new(),
             retention: Retention::default(),
@@ -316,6 +320,7 @@ pub struct PlatformBuilder {
     issuer: Issuer,
     audience: Audience,
     billing: BillingIssuer,
+    denominations: Vec<Denomination>,
     services: Vec<Audience>,
     soft_limits: Vec<Resource>,
     retention: Retention,
@@ -390,6 +395,14 @@ impl PlatformBuilder {
     #[must_use]
     pub fn billing(mut self, issuer: BillingIssuer) -> Self {
         self.billing = issuer;
+        self
+    }
+
+    /// What vouchers are sold for; [`Denomination::OFFERED`] when left out, and none where the list is empty. Those that
+    /// were sold before are redeemed all the same.
+    #[must_use]
+    pub fn denominations(mut self, offered: Vec<Denomination>) -> Self {
+        self.denominations = offered;
         self
     }
 
@@ -470,6 +483,7 @@ impl PlatformBuilder {
             secrets: RwLock::new(Arc::new(secrets)),
             issuer: self.issuer,
             trust: Trust { issuer: self.billing, audience: self.audience.clone() },
+            denominations: self.denominations,
             audience: self.audience,
             services: self.services,
             lifecycle: Lifecycle::new(self.periods, self.terms),

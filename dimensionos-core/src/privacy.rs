@@ -43,6 +43,8 @@ const WITH_THE_SESSION: &str = "until the session ends, 30 days after its last u
 const UNTIL_SETTLED: &str = "until it is used, released or expired, an hour or a day at most";
 const A_YEAR: &str = "a year after what followed from it has ended";
 const A_YEAR_AFTER: &str = "a year after the account was erased";
+const WITH_THE_EPOCH: &str =
+    "until no voucher of its quarter is good, and a quarter more: two and a half years at most";
 const FOR_EVER: &str = "for ever: what was counted once must not count again";
 const UNTIL_DECIDED: &str = "until the appeal is decided";
 const A_DAY: &str = "a day";
@@ -54,7 +56,7 @@ const ROLLED_UP: &str = "by the minute 48 hours, by the hour 90 days, by the day
 
 type Row = (&'static str, &'static str, DataClass, &'static str, &'static str);
 
-const ROWS: [Row; 130] = {
+const ROWS: [Row; 136] = {
     use DataClass::{Flag, Metric, Pseudonym, SecretDigest, Status, Technical};
     [
         ("accounts", "id", Pseudonym, "names the account; random", WITH_THE_ACCOUNT),
@@ -198,6 +200,18 @@ const ROWS: [Row; 130] = {
             A_YEAR_AFTER,
         ),
         ("trial_tombstones", "until", Technical, "when it is forgotten, to the day", A_YEAR_AFTER),
+        ("voucher_keys", "epoch", Technical, "in which quarter the key makes vouchers", WITH_THE_EPOCH),
+        ("voucher_keys", "tier", Technical, "for which tier", WITH_THE_EPOCH),
+        ("voucher_keys", "days", Technical, "for how many days", WITH_THE_EPOCH),
+        ("voucher_keys", "public_key", Technical, "the same for everybody, so that none is marked", WITH_THE_EPOCH),
+        ("spent_vouchers", "epoch", Technical, "in which quarter a voucher was bought", WITH_THE_EPOCH),
+        (
+            "spent_vouchers",
+            "nullifier",
+            SecretDigest,
+            "counts a voucher once; leads neither to who bought it nor to an account",
+            WITH_THE_EPOCH,
+        ),
         ("job_leases", "job", Technical, "which job", WITH_THE_SERVICE),
         ("job_leases", "holder", Technical, "which process does it; random", WITH_THE_SERVICE),
         ("job_leases", "expires_at", Technical, "when another may", WITH_THE_SERVICE),

@@ -141,6 +141,15 @@ impl Month {
     pub(crate) const fn number(self) -> u16 {
         self.0
     }
+
+    /// Its first midnight in UTC.
+    pub(crate) fn start(self) -> Timestamp {
+        let year = i16::try_from(1970 + self.0 / 12).unwrap_or(i16::MAX);
+        let month = i8::try_from(self.0 % 12 + 1).unwrap_or(1);
+        let date = jiff::civil::Date::new(year, month, 1).and_then(|date| date.to_zoned(jiff::tz::TimeZone::UTC));
+        // The highest number is April of the year 7431, so the fallback is never taken.
+        date.map_or(Timestamp::LAST, |date| Timestamp::from_millis(date.timestamp().as_millisecond()))
+    }
 }
 
 /// Where the time comes from.
@@ -187,7 +196,20 @@ mod tests {
         assert_eq!(leap_day.start_of_day().to_string(), "2024-02-29T00:00:00.000Z");
     }
 
+    #[test]
+    fn the_first_and_the_last_month_that_have_a_number_begin_where_the_calendar_says() {
+        assert_eq!(Month::from_number(0).start(), Timestamp::EPOCH);
+        assert_eq!(Month::from_number(u16::MAX).start().to_string(), "7431-04-01T00:00:00.000Z");
+    }
+
     proptest! {
+        #[test]
+        fn a_month_begins_where_its_instants_say(millis in 0..=LAST_MILLIS) {
+            let instant = Timestamp::from_millis(millis);
+            let number = Month::of(instant);
+            prop_assert!(number.0 == u16::MAX || number.start() == instant.start_of_month());
+        }
+
         #[test]
         fn what_is_written_reads_back(millis in 0..=LAST_MILLIS) {
             let instant = Timestamp::from_millis(millis);

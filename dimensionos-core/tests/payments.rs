@@ -166,7 +166,7 @@ async fn who_may_not_report_a_payment_is_told_so() {
     for _ in 0..2 {
         assert_eq!(code(payment.report(&Context::system(), &nobody).await), Code::NotFound);
     }
-    let grant = Grant::Vouchers { tier: TierName::Pro, days: 30, count: 5 };
+    let grant = Grant::Vouchers { denomination: "PRO:30".parse().unwrap(), count: 5 };
     let vouchers = attester().attest(grant, setting.clock.now(), DAY, &OsEntropy).unwrap();
     assert_eq!(code(payment.report(&Context::system(), &vouchers).await), Code::AttestationInvalid);
     let stranger = Attester { key: BillingKey::from_bytes([8; 32]), ..attester() };

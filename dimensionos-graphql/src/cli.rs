@@ -197,6 +197,7 @@ async fn open_platform(settings: &Settings, database: Database, clock: Option<Te
     let builder = builder.services(settings.services.clone());
     let builder = builder.soft_limits(settings.soft_limits.clone()).retention(settings.retention);
     let builder = builder.billing(settings.billing_issuer.clone()).lapses(settings.lapse_periods);
+    let builder = builder.denominations(settings.denominations.clone());
     let builder = match clock {
         Some(clock) => builder.clock(clock),
         None => builder,

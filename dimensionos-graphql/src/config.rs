@@ -7,9 +7,10 @@ use std::time::Duration;
 use dimensionos_core::Timestamp;
 use dimensionos_core::allocation::Resource;
 use dimensionos_core::auth::{
-    Audience, BillingPublicKey, HashCost, Issuer, PasswordRule, Pepper, SigningKey, TombstoneKey,
+    Audience, BillingPublicKey, HashCost, Issuer, PasswordRule, Pepper, SigningKey, TombstoneKey, VoucherKey,
 };
 use dimensionos_core::monitoring::Retention;
+use dimensionos_core::payment::voucher::Denomination;
 use dimensionos_core::payment::{BillingIssuer, LapsePeriods};
 use dimensionos_core::users::{Terms, TermsVersion};
 use dimensionos_store::Database;
@@ -48,6 +49,10 @@ pub struct Settings {
     pub signing_keys: Option<Vec<SigningKey>>,
     /// The keys of what is left of erased accounts, where they were given: the first makes, all verify.
     pub tombstone_keys: Option<Vec<TombstoneKey>>,
+    /// The keys of vouchers, where they were given: the first makes, all verify.
+    pub voucher_keys: Option<Vec<VoucherKey>>,
+    /// What vouchers are sold for.
+    pub denominations: Vec<Denomination>,
     /// Whose attestations of payments are believed, where that was said.
     pub billing_public_keys: Option<Vec<BillingPublicKey>>,
     /// Who attests payments.
@@ -178,6 +183,8 @@ settings! {
     pepper "PEPPER" "64 hex digits each, separated by commas: the first makes, all verify. Better in the environment: a command line is visible to everybody",
     signing_key "SIGNING_KEY" "64 hex digits each, separated by commas: the first makes, all verify. Better in the environment",
     tombstone_key "TOMBSTONE_KEY" "64 hex digits each, separated by commas: the first makes, all verify. Refuses a second trial to whoever erased an account in the last year",
+    voucher_key "VOUCHER_KEY" "64 hex digits each, separated by commas: the first makes, all verify; each for as long as its vouchers are good, two years and a quarter",
+    voucher_denominations "VOUCHER_DENOMINATIONS" "What vouchers are sold for, TIER:DAYS each, separated by commas [default: STARTER:30,PRO:30,ENTERPRISE:30]",
     billing_public_key "BILLING_PUBLIC_KEY" "Ed25519 public keys of 64 hex digits each, separated by commas: whose attestations of payments are believed",
     billing_issuer "BILLING_ISSUER" "Who attests payments, the `iss` of attestations [default: dimensionos-billing]",
     grace_days "GRACE_DAYS" "Days from what was paid for to read-only [default: 7]",
@@ -242,6 +249,8 @@ impl Settings {
             peppers: keys(written.pepper, "PEPPER")?,
             signing_keys: keys(written.signing_key, "SIGNING_KEY")?,
             tombstone_keys: keys(written.tombstone_key, "TOMBSTONE_KEY")?,
+            voucher_keys: keys(written.voucher_key, "VOUCHER_KEY")?,
+            denominations: denominations(written.voucher_denominations.as_deref())?,
             billing_public_keys: keys(written.billing_public_key, "BILLING_PUBLIC_KEY")?,
             billing_issuer: name(written.billing_issuer, "BILLING_ISSUER")?.map(BillingIssuer::new).unwrap_or_default(),
             lapse_periods,
@@ -348,6 +357,14 @@ fn origins(text: Option<&str>) -> Result<Vec<String>, ConfigError> {
 fn soft_limits(text: Option<&str>) -> Result<Vec<Resource>, ConfigError> {
     let resources: Result<Vec<Resource>, _> = list(text.unwrap_or_default()).map(str::parse).collect();
     resources.map_err(|_| invalid("SOFT_LIMITS", "not a list of resources such as API_CALLS"))
+}
+
+fn denominations(text: Option<&str>) -> Result<Vec<Denomination>, ConfigError> {
+    let Some(text) = text else { return Ok(Denomination::OFFERED.to_vec()) };
+    let offered: Result<Vec<Denomination>, _> = list(text).map(str::parse).collect();
+    offered.map_err(|_| {
+        invalid("VOUCHER_DENOMINATIONS", "not a list such as STARTER:30, of tiers that are paid for and 1 to 3660 days")
+    })
 }
 
 fn retention(written: &Written) -> Result<Retention, ConfigError> {

@@ -22,7 +22,7 @@ const EARLIEST: Timestamp = Timestamp::from_millis(1_795_305_600_000);
 /// Everything that was found. Nothing is made or changed.
 pub(crate) async fn examine(settings: &Settings) -> Vec<Finding> {
     let mut findings = vec![Finding::Good(format!("configuration: {:?}", settings.environment).to_lowercase())];
-    let files = [keys::PEPPER_FILE, keys::SIGNING_FILE, keys::TOMBSTONE_FILE, keys::BILLING_FILE];
+    let files = [keys::PEPPER_FILE, keys::SIGNING_FILE, keys::TOMBSTONE_FILE, keys::VOUCHER_FILE, keys::BILLING_FILE];
     findings.extend(files.map(|name| key(settings, name)));
     findings.extend(folder(&settings.data_dir));
     findings.extend(database(settings).await);
@@ -35,6 +35,7 @@ fn key(settings: &Settings, name: &str) -> Finding {
         keys::PEPPER_FILE => settings.peppers.is_some(),
         keys::SIGNING_FILE => settings.signing_keys.is_some(),
         keys::BILLING_FILE => settings.billing_public_keys.is_some(),
+        keys::VOUCHER_FILE => settings.voucher_keys.is_some() || settings.environment == Environment::Production,
         _ => settings.tombstone_keys.is_some() || settings.environment == Environment::Production,
     };
     let path = settings.data_dir.join(name);
@@ -94,8 +95,9 @@ async fn database(settings: &Settings) -> Vec<Finding> {
         Err(error) => Finding::Fault(format!("database: {}", crate::cli::chain(&error))),
     };
     let peppers = by_pepper(settings).await;
+    let vouchers = vouchers(settings).await;
     let mode = path.map(|path| private(&path, format!("database: in {}", path.display())));
-    mode.into_iter().chain([state]).chain(peppers).collect()
+    mode.into_iter().chain([state]).chain(peppers).chain(vouchers).collect()
 }
 
 /// How many accounts are found under each pepper. One that has accounts and is not among the keys locks them out; one
@@ -120,6 +122,25 @@ async fn by_pepper(settings: &Settings) -> Vec<Finding> {
         }
     })
     .collect()
+}
+
+/// Whether the keys are those that vouchers were sold under. Without them nothing is sold or redeemed.
+async fn vouchers(settings: &Settings) -> Option<Finding> {
+    let published = async {
+        let database = Database::open_for_reading(settings.database_url.expose()).await.ok()?;
+        let published = database.begin(Access::Read).await.ok()?.voucher_keys().await.ok()?;
+        database.close().await;
+        Some(published)
+    };
+    let (published, keys) = (published.await?, keys::reload(settings).ok()?);
+    let strange = published.iter().filter(|published| !keys.makes(**published)).count();
+    match (published.len(), strange) {
+        (0, _) => None,
+        (all, 0) => Some(Finding::Good(format!("vouchers: {all} public keys, all made by the keys here"))),
+        (_, strange) => Some(Finding::Fault(format!(
+            "vouchers: {strange} public keys are made by none of the keys here: their vouchers cannot be sold or redeemed"
+        ))),
+    }
 }
 
 fn clock(now: Timestamp) -> Finding {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use dimensionos_core::OsEntropy;
-use dimensionos_core::auth::{BillingKey, Keys, Pepper, SigningKey, TombstoneKey};
+use dimensionos_core::auth::{BillingKey, Keys, Pepper, SigningKey, TombstoneKey, VoucherKey};
 use zeroize::Zeroizing;
 
 use crate::config::{Environment, Settings};
@@ -14,6 +14,7 @@ use crate::config::{Environment, Settings};
 pub(crate) const PEPPER_FILE: &str = "pepper.key";
 pub(crate) const SIGNING_FILE: &str = "signing.key";
 pub(crate) const TOMBSTONE_FILE: &str = "tombstone.key";
+pub(crate) const VOUCHER_FILE: &str = "voucher.key";
 /// The secret half of a billing issuer in development; in production it is elsewhere.
 pub(crate) const BILLING_FILE: &str = "billing.key";
 
@@ -60,11 +61,17 @@ pub(crate) fn load(settings: &Settings) -> Result<Keys, KeyError> {
             from_file(&settings.data_dir.join(TOMBSTONE_FILE), || Ok(TombstoneKey::generate(&OsEntropy)?.expose()))?
         }
     };
+    let vouchers = match &settings.voucher_keys {
+        Some(keys) => keys.clone(),
+        // As for tombstones.
+        None if settings.environment == Environment::Production => Vec::new(),
+        None => from_file(&settings.data_dir.join(VOUCHER_FILE), || Ok(VoucherKey::generate(&OsEntropy)?.expose()))?,
+    };
     let billing = match &settings.billing_public_keys {
         Some(keys) => keys.clone(),
         None => vec![billing(settings)?.public()?],
     };
-    Ok(Keys::new(peppers, signing)?.with_tombstones(tombstones).with_billing(billing))
+    Ok(Keys::new(peppers, signing)?.with_tombstones(tombstones).with_vouchers(vouchers).with_billing(billing))
 }
 
 /// The development issuer's key, made where there is none yet.
@@ -104,11 +111,17 @@ pub(crate) fn reload(settings: &Settings) -> Result<Keys, KeyError> {
         None if settings.environment == Environment::Production => Vec::new(),
         None => read(&settings.data_dir.join(TOMBSTONE_FILE))?,
     };
+    let vouchers = match &settings.voucher_keys {
+        Some(keys) => keys.clone(),
+        None if settings.environment == Environment::Production => Vec::new(),
+        None => read(&settings.data_dir.join(VOUCHER_FILE))?,
+    };
     let billing = match &settings.billing_public_keys {
         Some(keys) => keys.clone(),
         None => vec![billing_from(&settings.data_dir.join(BILLING_FILE))?.public()?],
     };
-    Ok(Keys::new(peppers(settings)?, signing)?.with_tombstones(tombstones).with_billing(billing))
+    let keys = Keys::new(peppers(settings)?, signing)?;
+    Ok(keys.with_tombstones(tombstones).with_vouchers(vouchers).with_billing(billing))
 }
 
 /// The peppers of the settings, or else of the data folder. Nothing is made.

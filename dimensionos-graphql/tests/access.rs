@@ -34,7 +34,7 @@ const RESTORING: Outcome = [Some("CONFLICT"), Some("SERVICE_READ_ONLY"), Some("S
 const LEAVING: Outcome = [None, Some("SERVICE_READ_ONLY"), Some("SERVICE_SUSPENDED"), None];
 
 /// Every field of the roots; in an operation, `$…` stands for what the account at hand has.
-const OPERATIONS: [(&str, &str, Outcome); 48] = [
+const OPERATIONS: [(&str, &str, Outcome); 51] = [
     ("me", "{ me { id } }", UNTIL_CANCELLED),
     ("tiers", "{ tiers { tier } }", ALWAYS),
     ("service", "{ service { name } }", ALWAYS),
@@ -65,6 +65,13 @@ const OPERATIONS: [(&str, &str, Outcome); 48] = [
     ("serviceToken", "mutation { serviceToken(audience: \"billing\") { subject } }", WRITING),
     ("acceptTerms", "mutation { acceptTerms(version: \"1\") { id } }", WRITING),
     ("reportPayment", "mutation { reportPayment(attestation: \"mine\") { status } }", PAYING),
+    ("voucherKeys", "{ voucherKeys { publicKey } }", ALWAYS),
+    (
+        "issueVouchers",
+        "mutation { issueVouchers(attestation: \"mine\", blindedElements: [\"4vKuCmq8TnGohKlhxQBRX1jjC2qlgt2NtqZZReCNLXY\"]) { proof } }",
+        PAYING,
+    ),
+    ("redeemVoucher", "mutation { redeemVoucher(voucher: \"mine\") { status } }", PAYING),
     ("changeTier", "mutation { changeTier(tier: STARTER) { id } }", MOVING),
     ("cancelAccount", "mutation { cancelAccount(password: \"$password\") { id } }", CANCELLING),
     ("restoreAccount", "mutation { restoreAccount { id } }", RESTORING),

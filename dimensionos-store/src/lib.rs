@@ -35,6 +35,7 @@ mod tiers;
 mod transaction;
 mod usage;
 mod violations;
+mod vouchers;
 
 pub use database::{Database, MigrationState};
 pub use error::{ConnectError, DatabaseFault};

@@ -1,3 +1,4 @@
 //! What the programs here are made of, to be copied.
 
 pub mod journal;
+pub mod stripe;

@@ -4,8 +4,9 @@
 
 use std::sync::LazyLock;
 
-use dimensionos_core::auth::{GuessLimits, Password, Proof, RecoveryCode, SignIn};
+use dimensionos_core::auth::{GuessLimits, Password, Proof, RecoveryCode, SignIn, VoucherKey};
 use dimensionos_core::monitoring::SourceState;
+use dimensionos_core::payment::voucher::{Blinded, IssueProof, IssuingKey, Voucher};
 use dimensionos_core::secret::BearerToken;
 use dimensionos_core::users::{AccountNumber, EmailDigest, Identity, identity};
 use dimensionos_core::{Caller, Context, Error, MemoryStore, Platform};
@@ -76,6 +77,23 @@ pub fn proof(input: &[u8]) {
     let sign_in = SignIn { proof: Some(proof), ..SignIn::new(identity, password) };
     let refused = runtime.block_on(platform.auth().login(&Context::anonymous(), sign_in));
     assert!(matches!(refused, Err(Error::RateLimited { .. })), "{refused:?}");
+}
+
+/// A voucher, an element and a proof that are read are written back as they were, and no text is a voucher of anybody's.
+pub fn voucher(input: &[u8]) {
+    static KEY: LazyLock<VoucherKey> = LazyLock::new(|| VoucherKey::from_bytes([7; 32]));
+    let Ok(text) = str::from_utf8(input) else { return };
+    if let Ok(voucher) = text.parse::<Voucher>() {
+        assert_eq!(voucher.expose().as_str(), text);
+        let key = IssuingKey::derive(&KEY, voucher.epoch(), voucher.denomination());
+        assert!(key.is_ok_and(|key| !key.verifies(&voucher)));
+    }
+    if let Ok(blinded) = Blinded::parse(&[text]) {
+        assert_eq!(blinded.texts(), [text]);
+    }
+    if let Ok(proof) = text.parse::<IssueProof>() {
+        assert_eq!(proof.to_string(), text);
+    }
 }
 
 /// A platform on which no guess is free, and the runtime it lives in; made once.

@@ -1,4 +1,4 @@
-//! The two secrets of a deployment: the pepper that keys every tag, and the key that signs tokens.
+//! The secrets of a deployment: the pepper that keys every tag, the key that signs tokens, and the one of vouchers.
 
 use std::fmt;
 use std::str::FromStr;
@@ -114,6 +114,21 @@ key! {
     /// The seed of the Ed25519 key that signs access tokens.
     SigningKey
 }
+key! {
+    /// What the keys of vouchers are derived from. Whoever has it can make vouchers, and cannot tell whose they are.
+    VoucherKey
+}
+
+impl VoucherKey {
+    /// The one of a deployment that was given none: made from its pepper, and of no use without it.
+    fn derived(pepper: &Pepper) -> Self {
+        Self::from_bytes(pepper.tag(b"dimensionos/voucher-secret/v1", b""))
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
 
 key! {
     /// The key of what is left of erased accounts. Destroying it forgets them all.
@@ -228,6 +243,7 @@ pub struct Keys {
     peppers: Vec<Pepper>,
     pub(crate) signing: Vec<SigningKey>,
     tombstones: Vec<TombstoneKey>,
+    vouchers: Vec<VoucherKey>,
     billing: Vec<BillingPublicKey>,
 }
 
@@ -244,7 +260,8 @@ impl Keys {
             return Err(Error::invalid("signingKey", "at least one is needed"));
         }
         let tombstones = peppers.iter().map(TombstoneKey::derived).collect();
-        Ok(Self { peppers, signing, tombstones, billing: Vec::new() })
+        let vouchers = peppers.iter().map(VoucherKey::derived).collect();
+        Ok(Self { peppers, signing, tombstones, vouchers, billing: Vec::new() })
     }
 
     /// With those whose attestations of payments are believed; otherwise nobody's are.
@@ -263,6 +280,16 @@ impl Keys {
         self
     }
 
+    /// With keys of their own for vouchers; otherwise the peppers make them. A key has to stay for as long as vouchers are
+    /// good that were made with it: two years and a quarter.
+    #[must_use]
+    pub fn with_vouchers(mut self, keys: Vec<VoucherKey>) -> Self {
+        if !keys.is_empty() {
+            self.vouchers = keys;
+        }
+        self
+    }
+
     /// One new random key of each kind. Keep them wherever the accounts are to outlive the program: under another
     /// pepper nobody can sign in.
     ///
@@ -270,11 +297,12 @@ impl Keys {
     /// [`EntropyError`] where the source of chance fails.
     pub fn generate(entropy: &dyn Entropy) -> Result<Self, EntropyError> {
         let pepper = Pepper::generate(entropy)?;
-        let tombstones = vec![TombstoneKey::derived(&pepper)];
+        let (tombstones, vouchers) = (vec![TombstoneKey::derived(&pepper)], vec![VoucherKey::derived(&pepper)]);
         Ok(Self {
             peppers: vec![pepper],
             signing: vec![SigningKey::generate(entropy)?],
             tombstones,
+            vouchers,
             billing: Vec::new(),
         })
     }
@@ -289,6 +317,10 @@ impl Keys {
     pub(crate) fn first_tombstone_key(&self) -> &TombstoneKey {
         // Every constructor puts at least one there.
         &self.tombstones[0]
+    }
+
+    pub(crate) fn voucher_keys(&self) -> &[VoucherKey] {
+        &self.vouchers
     }
 
     pub(crate) fn billing(&self) -> &[BillingPublicKey] {

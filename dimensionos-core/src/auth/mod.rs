@@ -22,7 +22,7 @@ pub use credentials::Recovery;
 pub(crate) use credentials::{held, set_codes};
 pub(crate) use hashing::Passwords;
 pub use hashing::{HashCost, HashingLimits};
-pub use keys::{BillingKey, BillingPublicKey, InvalidKey, KeyId, Keys, Pepper, SigningKey, TombstoneKey};
+pub use keys::{BillingKey, BillingPublicKey, InvalidKey, KeyId, Keys, Pepper, SigningKey, TombstoneKey, VoucherKey};
 pub use password::{MAX_BYTES as MAX_PASSWORD_BYTES, MIN_CHARACTERS as MIN_PASSWORD_CHARACTERS};
 pub use password::{Password, PasswordHash, PasswordRule};
 pub(crate) use proof::Guess;

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use crate::Error;
 use crate::monitoring::Resolution;
+use crate::payment::voucher::Epoch;
 use crate::platform::Inner;
 use crate::store::Access;
 use crate::tos::VIOLATION_RETENTION;
@@ -19,6 +20,7 @@ pub(super) async fn purge(inner: &Inner) -> Result<u64, Error> {
     gone += tx.purge_violations(now.before(VIOLATION_RETENTION)).await?;
     gone += tx.purge_flushes(now.before(FLUSH_RETENTION)).await?;
     gone += tx.purge_tombstones(now).await?;
+    gone += tx.purge_vouchers(Epoch::of(now).oldest_kept()).await?;
     for resolution in Resolution::ALL {
         gone += tx.purge_usage(resolution, now.before(inner.retention.of(resolution))).await?;
     }

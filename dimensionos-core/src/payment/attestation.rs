@@ -25,6 +25,7 @@ use crate::auth::{Audience, BillingKey, BillingPublicKey};
 use crate::crockford;
 use crate::entropy::{self, Entropy};
 use crate::id::AccountId;
+use crate::payment::voucher::{Denomination, MAX_VOUCHERS};
 use crate::secret::SecretDigest;
 use crate::time::Timestamp;
 
@@ -34,11 +35,6 @@ const MAX_BYTES: usize = 4_096;
 const MAX_CLOCK_SKEW: Duration = Duration::from_secs(60);
 /// How far ahead a payment may reach. Nobody pays for longer; milliseconds that are taken for seconds do.
 const MAX_PREPAID: Duration = Duration::from_hours(10 * 366 * 24);
-/// How many vouchers one attestation may be for: what a client blinds, and a server evaluates, in one go.
-pub const MAX_VOUCHERS: u32 = 100;
-/// Days a voucher may be for: ten years.
-pub const MAX_VOUCHER_DAYS: u32 = 3_660;
-
 /// Characters of a `jti`.
 const MAX_JTI_CHARACTERS: usize = 128;
 
@@ -85,12 +81,10 @@ pub enum Grant {
     },
     /// Vouchers, for whoever shows the attestation.
     Vouchers {
-        /// For which tier each is.
-        tier: TierName,
-        /// For how many days each is.
-        days: u32,
+        /// What each is worth.
+        denomination: Denomination,
         /// How many: 1 to [`MAX_VOUCHERS`].
-        count: u32,
+        count: usize,
     },
 }
 
@@ -146,8 +140,8 @@ struct Claims {
 #[derive(Debug, Serialize, Deserialize)]
 struct VoucherClaim {
     tier: String,
-    days: u32,
-    count: u32,
+    days: u16,
+    count: usize,
 }
 
 /// Makes attestations: for a billing system, which keeps the key.
@@ -193,8 +187,9 @@ impl Attester {
                 claims.tier = Some(tier.name().to_owned());
                 claims.paid_until = Some(until.as_seconds());
             }
-            Grant::Vouchers { tier, days, count } => {
-                claims.vouchers = Some(VoucherClaim { tier: tier.name().to_owned(), days, count });
+            Grant::Vouchers { denomination, count } => {
+                let tier = denomination.tier().name().to_owned();
+                claims.vouchers = Some(VoucherClaim { tier, days: denomination.days(), count });
             }
         }
         let header = Header {
@@ -326,10 +321,12 @@ fn grant(claims: &Claims, now: Timestamp) -> Result<Grant, Error> {
             Ok(Grant::Account { account, tier: tier(name)?, until })
         }
         (None, None, None, Some(claim)) => {
-            if !(1..=MAX_VOUCHERS).contains(&claim.count) || !(1..=MAX_VOUCHER_DAYS).contains(&claim.days) {
-                return Err(invalid("its vouchers are not 1 to 100, or not for 1 to 3,660 days"));
+            let denomination = Denomination::new(tier(&claim.tier)?, claim.days)
+                .map_err(|_| invalid("its vouchers are not for 1 to 3,660 days"))?;
+            if !(1..=MAX_VOUCHERS).contains(&claim.count) {
+                return Err(invalid("its vouchers are not 1 to 100"));
             }
-            Ok(Grant::Vouchers { tier: tier(&claim.tier)?, days: claim.days, count: claim.count })
+            Ok(Grant::Vouchers { denomination, count: claim.count })
         }
         _ => Err(NO_GRANT),
     }

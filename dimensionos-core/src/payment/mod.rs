@@ -9,10 +9,11 @@ mod service;
 mod status;
 mod tier_change;
 mod tombstone;
+pub mod voucher;
 
 pub use announce::{Notice, Told};
 pub(crate) use attestation::Trust;
-pub use attestation::{Attestation, Attester, BillingIssuer, Grant, MAX_VOUCHER_DAYS, MAX_VOUCHERS, SpentAttestation};
+pub use attestation::{Attestation, Attester, BillingIssuer, Grant, SpentAttestation};
 pub use lifecycle::{LapsePeriods, LapseStep, Lifecycle, NextStep, PaymentState, Trial};
 pub use paid::Paid;
 pub use service::Payments;

@@ -4,6 +4,7 @@ use crate::auth::Auth;
 use crate::context::{Caller, Context};
 use crate::id::AccountId;
 use crate::monitoring::slab::Pinned;
+use crate::payment::voucher::{Epoch, Nullifier};
 use crate::payment::{Grant, NextStep, PaymentState, SpentAttestation};
 use crate::platform::Inner;
 use crate::policy::{Action, Target, allows};
@@ -19,12 +20,14 @@ pub struct Payments<'a>(pub(crate) &'a Inner);
 #[derive(Debug)]
 pub(crate) enum Evidence {
     Attestation(SpentAttestation),
+    Voucher(Epoch, Nullifier),
 }
 
 impl Evidence {
     async fn spend(&self, tx: &mut dyn Tx) -> Result<(), Error> {
         let spent = match self {
             Self::Attestation(spent) => tx.spend_attestation(spent).await,
+            Self::Voucher(epoch, nullifier) => tx.spend_voucher(*epoch, nullifier).await,
         };
         spent.map_err(|error| match error {
             StoreError::Conflict => Error::AttestationSpent,

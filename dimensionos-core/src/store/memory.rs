@@ -11,11 +11,12 @@ use crate::auth::{AccessKey, KeyId, PasswordHash, RefreshRecord, Session};
 use crate::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId, ViolationId};
 use crate::jobs::{JobLease, JobRun};
 use crate::monitoring::{Bucket, Counter, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow};
+use crate::payment::voucher::{Denomination, Epoch, Nullifier, PublicKey, PublishedKey};
 use crate::payment::{SpentAttestation, Tombstone};
 use crate::secret::SecretDigest;
 use crate::store::{
     Access, AccessKeys, Accounts, Jobs, Payments, Policies, Quotas, Sessions, Store, StoreError, Tiers, Tx, Usage,
-    Violations,
+    Violations, Vouchers,
 };
 use crate::time::Timestamp;
 use crate::tos::{PolicyRecord, Violation, ViolationCount, ViolationFilter, ViolationPlace};
@@ -62,11 +63,13 @@ struct State {
     policies: Table<u32, PolicyRecord>,
     spent: Table<SecretDigest, SpentAttestation>,
     tombstones: Table<[u8; 32], Timestamp>,
+    voucher_keys: Table<(Epoch, Denomination), PublicKey>,
+    spent_vouchers: Table<(Epoch, Nullifier), ()>,
 }
 
 impl State {
     fn each_table(&mut self, act: fn(&mut dyn Undo)) {
-        let tables: [&mut dyn Undo; 23] = [
+        let tables: [&mut dyn Undo; 25] = [
             &mut self.accounts,
             &mut self.tags,
             &mut self.passwords,
@@ -90,6 +93,8 @@ impl State {
             &mut self.policies,
             &mut self.spent,
             &mut self.tombstones,
+            &mut self.voucher_keys,
+            &mut self.spent_vouchers,
         ];
         tables.into_iter().for_each(act);
     }
@@ -711,6 +716,40 @@ impl Payments for MemoryTx {
 
     async fn purge_tombstones(&mut self, before: Timestamp) -> Result<u64, StoreError> {
         Ok(self.state_mut()?.tombstones.remove_where(|_, until| *until < before))
+    }
+}
+
+#[async_trait]
+impl Vouchers for MemoryTx {
+    async fn insert_voucher_key(&mut self, key: &PublishedKey) -> Result<(), StoreError> {
+        let state = self.state_mut()?;
+        let name = (key.epoch, key.denomination);
+        if state.voucher_keys.rows.contains_key(&name) {
+            return Err(StoreError::Conflict);
+        }
+        state.voucher_keys.put(name, key.public_key);
+        Ok(())
+    }
+
+    async fn voucher_keys(&mut self) -> Result<Vec<PublishedKey>, StoreError> {
+        let published =
+            |(&(epoch, denomination), &public_key): (&_, &_)| PublishedKey { epoch, denomination, public_key };
+        Ok(self.state().voucher_keys.rows.iter().map(published).collect())
+    }
+
+    async fn spend_voucher(&mut self, epoch: Epoch, nullifier: &Nullifier) -> Result<(), StoreError> {
+        let state = self.state_mut()?;
+        if state.spent_vouchers.rows.contains_key(&(epoch, *nullifier)) {
+            return Err(StoreError::Conflict);
+        }
+        state.spent_vouchers.put((epoch, *nullifier), ());
+        Ok(())
+    }
+
+    async fn purge_vouchers(&mut self, before: Epoch) -> Result<u64, StoreError> {
+        let state = self.state_mut()?;
+        let keys = state.voucher_keys.remove_where(|(epoch, _), _| *epoch < before);
+        Ok(keys + state.spent_vouchers.remove_where(|(epoch, _), ()| *epoch < before))
     }
 }
 

@@ -14,6 +14,7 @@ use crate::auth::{AccessKey, KeyId, PasswordHash, RefreshRecord, Session};
 use crate::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId, ViolationId};
 use crate::jobs::{JobLease, JobRun};
 use crate::monitoring::{Bucket, Counter, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow};
+use crate::payment::voucher::{Epoch, Nullifier, PublishedKey};
 use crate::payment::{SpentAttestation, Tombstone};
 use crate::secret::SecretDigest;
 use crate::time::Timestamp;
@@ -76,7 +77,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 /// dropped instead.
 #[async_trait]
 pub trait Tx:
-    Accounts + Sessions + AccessKeys + Tiers + Usage + Quotas + Violations + Payments + Policies + Jobs + Send
+    Accounts + Sessions + AccessKeys + Tiers + Usage + Quotas + Violations + Payments + Vouchers + Policies + Jobs + Send
 {
     /// Makes everything done in it durable, all or nothing.
     async fn commit(self: Box<Self>) -> Result<(), StoreError>;
@@ -278,6 +279,19 @@ pub trait Payments {
     async fn has_tombstone(&mut self, tags: &[[u8; 32]], now: Timestamp) -> Result<bool, StoreError>;
     /// Removes the tombstones whose time ended before that instant, and says how many.
     async fn purge_tombstones(&mut self, before: Timestamp) -> Result<u64, StoreError>;
+}
+
+/// The keys of vouchers, and which vouchers were redeemed.
+#[async_trait]
+pub trait Vouchers {
+    /// Publishes a key; `Conflict` where its epoch and denomination have one.
+    async fn insert_voucher_key(&mut self, key: &PublishedKey) -> Result<(), StoreError>;
+    /// Every key that was published, in no order.
+    async fn voucher_keys(&mut self) -> Result<Vec<PublishedKey>, StoreError>;
+    /// Writes down that a voucher of an epoch was redeemed, and neither by whom nor when; `Conflict` where it was before.
+    async fn spend_voucher(&mut self, epoch: Epoch, nullifier: &Nullifier) -> Result<(), StoreError>;
+    /// Removes the keys and the spent vouchers of epochs before that one, and says how many.
+    async fn purge_vouchers(&mut self, before: Epoch) -> Result<u64, StoreError>;
 }
 
 /// What is decided by which figures.

@@ -11,11 +11,12 @@ use crate::auth::{AccessKey, KeyId, PasswordHash, RefreshRecord, Session};
 use crate::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId, ViolationId};
 use crate::jobs::{JobLease, JobRun};
 use crate::monitoring::{Bucket, Counter, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow};
+use crate::payment::voucher::{Epoch, Nullifier, PublishedKey};
 use crate::payment::{SpentAttestation, Tombstone};
 use crate::secret::SecretDigest;
 use crate::store::{
     Access, AccessKeys, Accounts, Jobs, Payments, Policies, Quotas, Sessions, Store, StoreError, Tiers, Tx, Usage,
-    Violations,
+    Violations, Vouchers,
 };
 use crate::time::Timestamp;
 use crate::tos::{PolicyRecord, Violation, ViolationCount, ViolationFilter, ViolationPlace};
@@ -265,6 +266,14 @@ hand_on! {
     fn keep_tombstone(tombstone: &Tombstone) -> ();
     fn has_tombstone(tags: &[[u8; 32]], now: Timestamp) -> bool;
     fn purge_tombstones(before: Timestamp) -> u64;
+}
+
+hand_on! {
+    impl Vouchers {}
+    fn insert_voucher_key(key: &PublishedKey) -> ();
+    fn voucher_keys() -> Vec<PublishedKey>;
+    fn spend_voucher(epoch: Epoch, nullifier: &Nullifier) -> ();
+    fn purge_vouchers(before: Epoch) -> u64;
 }
 
 hand_on! {

@@ -21,6 +21,7 @@ mod session;
 mod standing;
 mod terms;
 mod violation;
+mod voucher;
 
 use async_graphql::{MergedObject, Schema, SchemaBuilder};
 
@@ -35,6 +36,7 @@ pub struct Query(
     jobs::JobQuery,
     node::NodeQuery,
     service::ServiceQuery,
+    voucher::VoucherQuery,
 );
 
 /// Everything that can be done.
@@ -45,6 +47,7 @@ pub struct Mutation(
     session::SessionMutation,
     standing::StandingMutation,
     payment::PaymentMutation,
+    voucher::VoucherMutation,
     report::ReportMutation,
     agent::AgentMutation,
     quota::QuotaMutation,

@@ -8,10 +8,12 @@ use dimensionos_core::auth::{AccessKey, KeyId, PasswordHash, RefreshRecord, Sess
 use dimensionos_core::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId, ViolationId};
 use dimensionos_core::jobs::{JobLease, JobRun};
 use dimensionos_core::monitoring::{Bucket, Counter, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow};
+use dimensionos_core::payment::voucher::{Epoch, Nullifier, PublishedKey};
 use dimensionos_core::payment::{SpentAttestation, Tombstone};
 use dimensionos_core::secret::SecretDigest;
 use dimensionos_core::store::{
     AccessKeys, Accounts, Jobs, Payments, Policies, Quotas, Sessions, StoreError, Tiers, Tx, Usage, Violations,
+    Vouchers,
 };
 use dimensionos_core::tos::{PolicyRecord, Violation, ViolationCount, ViolationFilter, ViolationPlace};
 use dimensionos_core::users::{Account, AnonymousId};
@@ -61,7 +63,7 @@ macro_rules! copied {
     };
 }
 
-copied!(AccountId SessionId HoldId ReplicaId Timestamp Resolution u64);
+copied!(AccountId SessionId HoldId ReplicaId Timestamp Resolution Epoch u64);
 
 macro_rules! call {
     (writes $tx:ident.$name:ident($($arg:ident),*)) => {{
@@ -185,6 +187,12 @@ ports! {
         writes keep_tombstone(tombstone: &Tombstone) -> ();
         asks has_tombstone(tags: &[[u8; 32]], now: Timestamp) -> bool;
         writes purge_tombstones(before: Timestamp) -> u64;
+    }
+    Vouchers {
+        writes insert_voucher_key(key: &PublishedKey) -> ();
+        asks voucher_keys() -> Vec<PublishedKey>;
+        writes spend_voucher(epoch: Epoch, nullifier: &Nullifier) -> ();
+        writes purge_vouchers(before: Epoch) -> u64;
     }
     Policies {
         writes insert_policy(policy: &PolicyRecord) -> ();

@@ -8,6 +8,7 @@ use dimensionos_core::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId,
 use dimensionos_core::monitoring::{
     Bucket, Counter, Level, LevelRollup, Reading, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow,
 };
+use dimensionos_core::payment::voucher::{Denomination, Epoch, Nullifier, PublicKey, PublishedKey};
 use dimensionos_core::payment::{Notice, Paid, ServiceStatus, SpentAttestation, Told, Tombstone};
 use dimensionos_core::secret::SecretDigest;
 use dimensionos_core::tos::{
@@ -79,6 +80,9 @@ plain! {
     AnonymousId: this => hex(this.as_bytes()), value => bytes(value).map(Self::from_bytes);
     SealedSeed: this => hex(this.as_bytes()), value => bytes(value).map(Self::from_bytes);
     SecretDigest: this => hex(this.as_bytes()), value => bytes(value).map(Self::from_bytes);
+    PublicKey: this => hex(this.as_bytes()), value => bytes(value).map(Self::from_bytes);
+    Nullifier: this => hex(this.as_bytes()), value => bytes(value).map(Self::from_bytes);
+    Epoch: this => this.number(), value => value.as_u64()?.try_into().ok().map(Self::from_number);
     StatementOfReasons: this => this.to_text(), value => Self::from_text(value.as_str()?);
     Complaint: this => this.to_text(), value => Self::from_text(value.as_str()?);
     EnforcementPolicy: this => this.to_json(), value => Self::from_json(value.as_str()?).ok();
@@ -105,6 +109,7 @@ text! {
     TermsName: this => this.as_str();
     StatusNote: this => this.as_str();
     TierName: this => this.name();
+    Denomination: this => this.to_string();
     DatabaseEngine: this => this.name();
     Resource: this => this.name();
     Role: this => this.name();
@@ -121,6 +126,7 @@ record! {
     Notice { step_at, days }
     SpentAttestation { digest, request }
     Tombstone { tag, until }
+    PublishedKey { epoch, denomination, public_key }
     Restriction { violation, sanction, since, until, relaxes_at }
     Violation {
         id, account, detected_at, lowered_at, imposed, grounds, policy, decided, shadow, appeal, verdict, complaint,

@@ -17,6 +17,7 @@ mod payment;
 mod quotas;
 mod sessions;
 mod usage;
+mod vouchers;
 
 use std::time::Duration;
 
@@ -35,6 +36,7 @@ pub use payment::*;
 pub use quotas::*;
 pub use sessions::*;
 pub use usage::*;
+pub use vouchers::*;
 
 /// Makes one `#[tokio::test]` of every case. The argument is an async function that gives a fresh store together with
 /// whatever has to live as long, as `Option<(impl Store, impl Sized)>`; `None` skips the case.
@@ -84,6 +86,9 @@ macro_rules! conformance_cases {
             accounts_are_due_in_the_order_of_their_instants,
             an_attestation_is_spent_once,
             a_tombstone_answers_until_its_end,
+            a_key_of_vouchers_is_published_once,
+            a_voucher_is_spent_once_in_its_epoch,
+            vouchers_of_old_epochs_are_purged_with_their_keys,
         );
     };
     (@each $fresh:path: $($case:ident),+ $(,)?) => {

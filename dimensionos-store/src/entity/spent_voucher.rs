@@ -1,0 +1,15 @@
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "spent_vouchers")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub epoch: i32,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub nullifier: Vec<u8>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,4 @@
+//! `fuzz::voucher`, fuzzed.
+#![cfg_attr(fuzzing, no_main)]
+
+fuzz::target!(fuzz::voucher);
