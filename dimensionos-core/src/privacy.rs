@@ -67,7 +67,7 @@ const ROWS: [Row; 136] = {
         ("accounts", "trial_started_at", Status, "when its trial began", WITH_THE_ACCOUNT),
         ("accounts", "trial_ends_at", Status, "when its trial ends", WITH_THE_ACCOUNT),
         ("accounts", "paid", Status, "until when each tier is paid for", WITH_THE_ACCOUNT),
-        ("accounts", "closed_at", Status, "when its holder cancelled it", "until it is restored or erased"),
+        ("accounts", "cancelled_at", Status, "when its holder cancelled it", "until it is restored or erased"),
         ("accounts", "active_since", Status, "since when it is active", WITH_THE_ACCOUNT),
         ("accounts", "told_status", Status, "which status its listeners were told last", WITH_THE_ACCOUNT),
         ("accounts", "notice_step_at", Technical, "of which step they were given notice", WITH_THE_ACCOUNT),

@@ -7,7 +7,7 @@ use sea_orm_migration::schema::{big_integer, big_integer_null, small_integer_nul
 pub(crate) struct Migration;
 
 const ACCOUNT_COLUMNS: [&str; 8] =
-    ["trial_ends_at", "paid", "closed_at", "active_since", "told_status", "notice_step_at", "notice_days", "due_at"];
+    ["trial_ends_at", "paid", "cancelled_at", "active_since", "told_status", "notice_step_at", "notice_days", "due_at"];
 /// How long every trial was until now.
 const TRIAL_MILLIS: i64 = 30 * 86_400_000;
 
@@ -43,12 +43,12 @@ impl MigrationTrait for Migration {
 }
 
 fn account_columns() -> [ColumnDef; 8] {
-    let [trial_ends_at, paid, closed_at, active_since, told_status, notice_step_at, notice_days, due_at] =
+    let [trial_ends_at, paid, cancelled_at, active_since, told_status, notice_step_at, notice_days, due_at] =
         ACCOUNT_COLUMNS;
     [
         big_integer(trial_ends_at).default(0).to_owned(),
         text_null(paid),
-        big_integer_null(closed_at),
+        big_integer_null(cancelled_at),
         big_integer(active_since).default(0).to_owned(),
         string_len(told_status, 16).default("ACTIVE").to_owned(),
         big_integer_null(notice_step_at),

@@ -181,7 +181,7 @@ impl Lifecycle {
             _ => (ServiceStatus::Active, StatusReason::None, active_since(account, now)),
         };
         let others = [
-            (account.closed_at.map(|at| (ServiceStatus::Cancelled, at)), StatusReason::Owner),
+            (account.cancelled_at.map(|at| (ServiceStatus::Cancelled, at)), StatusReason::Owner),
             (tos::strictest(&account.restrictions, now), StatusReason::TosViolation),
             (account.operator_status.as_ref().map(|decided| (decided.status, decided.since)), StatusReason::Operator),
         ];
@@ -201,7 +201,8 @@ impl Lifecycle {
     pub fn erased_at(&self, account: &Account) -> Timestamp {
         let decided = account.operator_status.as_ref();
         let decided = decided.filter(|decided| decided.status == ServiceStatus::Cancelled).map(|decided| decided.since);
-        let cancelled = [account.closed_at, decided].into_iter().flatten().chain([self.lapse(account).cancelled]).min();
+        let cancelled =
+            [account.cancelled_at, decided].into_iter().flatten().chain([self.lapse(account).cancelled]).min();
         // One is always there.
         cancelled.unwrap_or(Timestamp::LAST).after(self.periods.cancelled)
     }

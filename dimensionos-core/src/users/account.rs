@@ -26,7 +26,7 @@ pub struct Account {
     /// Until when each tier is paid for.
     pub paid: Paid,
     /// When its holder cancelled it.
-    pub closed_at: Option<Timestamp>,
+    pub cancelled_at: Option<Timestamp>,
     /// Since when it is active, or was last: since it was registered, or somebody lifted what was in its way.
     pub active_since: Timestamp,
     /// What its listeners were told last.
@@ -56,7 +56,7 @@ impl Account {
             trial_started_at: now,
             trial_ends_at: now,
             paid: Paid::default(),
-            closed_at: None,
+            cancelled_at: None,
             active_since: now,
             told: Told::nothing(now),
             epoch: 0,

@@ -263,7 +263,7 @@ impl ExportedAccount {
             trial_started_at: account.trial_started_at.to_string(),
             trial_ends_at: account.trial_ends_at.to_string(),
             paid: account.paid.each().map(|(tier, until)| (tier.name(), until.to_string())).collect(),
-            cancelled_at: account.closed_at.map(|at| at.to_string()),
+            cancelled_at: account.cancelled_at.map(|at| at.to_string()),
             active_since: account.active_since.to_string(),
             told: ExportedTold {
                 status: account.told.status.name(),

@@ -279,7 +279,7 @@ impl Users<'_> {
         auth.check_password(context, &account, password, proof).await?;
         let now = self.0.clock.now();
         self.change_own(context, Action::Cancel, |account| {
-            account.closed_at = Some(now);
+            account.cancelled_at = Some(now);
             Ok(())
         })
         .await
@@ -292,7 +292,7 @@ impl Users<'_> {
     pub async fn restore(&self, context: &Context) -> Result<Account, Error> {
         self.change_own(context, Action::Restore, |account| {
             account
-                .closed_at
+                .cancelled_at
                 .take()
                 .map(drop)
                 .ok_or(Error::Conflict { reason: "its holder has not cancelled the account" })

@@ -20,7 +20,7 @@ pub struct Model {
     pub subject_seed: Option<Vec<u8>>,
     pub trial_ends_at: i64,
     pub paid: Option<String>,
-    pub closed_at: Option<i64>,
+    pub cancelled_at: Option<i64>,
     pub active_since: i64,
     pub told_status: String,
     pub notice_step_at: Option<i64>,

@@ -119,7 +119,7 @@ text! {
 
 record! {
     Account {
-        id, anonymous_id, pepper, tier, created_at, trial_started_at, trial_ends_at, paid, closed_at, active_since,
+        id, anonymous_id, pepper, tier, created_at, trial_started_at, trial_ends_at, paid, cancelled_at, active_since,
         told, epoch, operator_status, terms, subject_seed, restrictions
     }
     Told { status, notice, due_at }

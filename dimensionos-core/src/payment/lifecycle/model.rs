@@ -181,11 +181,11 @@ impl Pair {
             }
             9 if which > 127 => {
                 self.facts.closed = Some(now);
-                self.change(|account| account.closed_at = Some(now));
+                self.change(|account| account.cancelled_at = Some(now));
             }
             9 => {
                 self.facts.closed = None;
-                self.change(|account| account.closed_at = None);
+                self.change(|account| account.cancelled_at = None);
             }
             10 => drop(self.lifecycle.catch_up(&mut self.looked_after, now)),
             _ => {

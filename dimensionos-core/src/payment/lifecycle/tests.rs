@@ -103,7 +103,7 @@ fn the_stricter_of_a_lapse_and_a_decision_shows_and_lifting_one_leaves_the_other
 
 #[test]
 fn a_cancelled_account_is_gone_a_month_later_whoever_cancelled_it() {
-    let by_holder = Account { closed_at: Some(START.after(DAY)), ..account() };
+    let by_holder = Account { cancelled_at: Some(START.after(DAY)), ..account() };
     assert_eq!(shown(&by_holder, START.after(DAY)), (ServiceStatus::Cancelled, StatusReason::Owner, START.after(DAY)));
     let note = "report 17".parse().unwrap();
     let status = OperatorStatus { status: ServiceStatus::Cancelled, since: START.after(DAY), note };

@@ -18,7 +18,7 @@ pub async fn an_account_carries_what_was_paid_and_told(store: &dyn Store) {
         tier: TierName::Pro,
         trial_ends_at: NOW.after(Duration::from_secs(2)),
         paid,
-        closed_at: Some(NOW.after(Duration::from_secs(3))),
+        cancelled_at: Some(NOW.after(Duration::from_secs(3))),
         active_since: NOW.after(Duration::from_secs(4)),
         told: Told { status: ServiceStatus::Suspended, notice, due_at: NOW.after(Duration::from_secs(5)) },
         ..first
