@@ -205,7 +205,7 @@ mod tests {
     fn a_forged_signature_is_refused() {
         let seconds = NOW.as_seconds();
         let good = signature(SECRET, seconds, BODY);
-        let flipped = format!("{}{}", if good.starts_with('0') { 1 } else { 0 }, &good[1..]);
+        let flipped = format!("{}{}", if good.starts_with('0') { '1' } else { '0' }, &good[1..]);
         for forged in [flipped, signature("whsec_other", seconds, BODY), signature(SECRET, seconds, b"{}")] {
             assert_eq!(verify(SECRET, &format!("t={seconds},v1={forged}"), BODY, NOW), Err(Refused::Forged));
         }
