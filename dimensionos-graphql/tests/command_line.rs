@@ -107,7 +107,11 @@ fn production_refuses_what_is_for_development() {
     let home = home.with("ENV", "production");
     let (code, line) = told(&home, &["serve"]);
     assert!(code == Some(1) && line.contains("must be set in production"), "{line}");
-    let home = home.with("PEPPER", &key).with("SIGNING_KEY", &key).with("ALLOWED_ORIGINS", "https://app.example");
+    let home = home
+        .with("PEPPER", &key)
+        .with("SIGNING_KEY", &key)
+        .with("BILLING_PUBLIC_KEY", &key)
+        .with("ALLOWED_ORIGINS", "https://app.example");
     for refused in [&["serve", "--demo"][..], &["db", "reset", "--yes"]] {
         let (code, line) = told(&home, refused);
         assert!(code == Some(1) && line.contains("refused in production"), "{line}");

@@ -103,7 +103,8 @@ fn names_a_host(text: &str) -> bool {
 
 fn production() -> Home {
     let home = Home::new().with("ENV", "production").with("ALLOWED_ORIGINS", "https://app.example");
-    home.with("PEPPER", &"ab".repeat(32)).with("SIGNING_KEY", &"cd".repeat(32))
+    let home = home.with("PEPPER", &"ab".repeat(32)).with("SIGNING_KEY", &"cd".repeat(32));
+    home.with("BILLING_PUBLIC_KEY", &"ef".repeat(32))
 }
 
 #[tokio::test]
