@@ -1,5 +1,6 @@
 //! Ten thousand vouchers bought and redeemed, in processor time of one thread, beside as many multiplications of points
-//! as they cannot do without; and then by a whole server on SQLite, whose every redemption is a commit.
+//! as they cannot do without; and then by a whole server, in memory and on SQLite, whose every
+//! redemption is a commit.
 #![expect(clippy::expect_used, reason = "a bench that cannot set itself up has failed")]
 
 use std::hint::black_box;
@@ -11,9 +12,10 @@ use dimensionos_core::auth::{Audience, BillingKey, HashCost, Keys, Password, Vou
 use dimensionos_core::payment::voucher::{Denomination, Epoch, Issue, IssuingKey, MAX_VOUCHERS, Order, Voucher};
 use dimensionos_core::payment::{Attester, BillingIssuer, Grant};
 use dimensionos_core::secret::BearerToken;
+use dimensionos_core::store::Store;
 use dimensionos_core::testing::FixedClock;
 use dimensionos_core::users::Registration;
-use dimensionos_core::{Context, OsEntropy, Platform, Timestamp};
+use dimensionos_core::{Context, MemoryStore, OsEntropy, Platform, Timestamp};
 use dimensionos_store::testing;
 
 const VOUCHERS: usize = 10_000;
@@ -64,44 +66,37 @@ fn steps(at_once: usize) -> [Duration; 4] {
     [blind, issue, unblind, redeem]
 }
 
-/// The same through the services, in processor time of the whole process: buyer's part, server and
-/// database.
-fn through_a_server() -> [Duration; 2] {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-    runtime.block_on(async {
-        let (issuer, audience) = (BillingIssuer::default(), Audience::default());
-        let billing = Attester { key: BillingKey::from_bytes([7; 32]), issuer, audience };
-        let keys = Keys::generate(&OsEntropy).expect("keys").with_billing(vec![billing.key.public().expect("a key")]);
-        let (database, _folder) = testing::sqlite().await;
-        let builder =
-            Platform::builder(database).keys(keys).clock(FixedClock::at(NOW)).hash_cost(HashCost::for_tests());
-        let platform = builder.open().await.expect("a platform");
-        let registration = Registration::new(None, Password::new("violet harbour kestrel 41").expect("a password"));
-        let registered = platform.users().register(&Context::anonymous(), registration).await.expect("an account");
-        let token = BearerToken::new(registered.tokens.access_token.expose());
-        let own = Context::new(platform.auth().caller(&token).await.expect("a caller"));
+/// The same through the services, in processor time of the whole process: the buyers' part, server and database.
+async fn through_a_server(store: impl Store) -> [Duration; 2] {
+    let (issuer, audience) = (BillingIssuer::default(), Audience::default());
+    let billing = Attester { key: BillingKey::from_bytes([7; 32]), issuer, audience };
+    let keys = Keys::generate(&OsEntropy).expect("keys").with_billing(vec![billing.key.public().expect("a key")]);
+    let builder = Platform::builder(store).keys(keys).clock(FixedClock::at(NOW)).hash_cost(HashCost::for_tests());
+    let platform = builder.open().await.expect("a platform");
+    let registration = Registration::new(None, Password::new("violet harbour kestrel 41").expect("a password"));
+    let registered = platform.users().register(&Context::anonymous(), registration).await.expect("an account");
+    let token = BearerToken::new(registered.tokens.access_token.expose());
+    let own = Context::new(platform.auth().caller(&token).await.expect("a caller"));
 
-        let denomination = key().published().denomination;
-        let grant = Grant::Vouchers { denomination, count: MAX_VOUCHERS };
-        let day = Duration::from_hours(24);
-        let mut vouchers = Vec::with_capacity(VOUCHERS);
-        let before = cpu::of_this_process();
-        for _ in 0..VOUCHERS / MAX_VOUCHERS {
-            let paid = billing.attest(grant, NOW, day, &OsEntropy).expect("an attestation");
-            let order = Order::new(denomination, MAX_VOUCHERS, NOW, &OsEntropy).expect("an order");
-            let issue = platform.payment().issue_vouchers(&paid, order.blinded()).await.expect("an issue");
-            let published = platform.payment().voucher_keys().await.expect("keys");
-            vouchers.extend(order.finish(&issue, &published).expect("vouchers"));
-        }
-        let bought = cpu::of_this_process();
-        for voucher in &vouchers {
-            platform.payment().redeem_voucher(&own, voucher).await.expect("a redemption");
-        }
-        let redeemed = cpu::of_this_process();
-        platform.close().await.expect("it closes");
-        [bought.saturating_sub(before), redeemed.saturating_sub(bought)]
-    })
+    let denomination = key().published().denomination;
+    let grant = Grant::Vouchers { denomination, count: MAX_VOUCHERS };
+    let day = Duration::from_hours(24);
+    let mut vouchers = Vec::with_capacity(VOUCHERS);
+    let before = cpu::of_this_process();
+    for _ in 0..VOUCHERS / MAX_VOUCHERS {
+        let paid = billing.attest(grant, NOW, day, &OsEntropy).expect("an attestation");
+        let order = Order::new(denomination, MAX_VOUCHERS, NOW, &OsEntropy).expect("an order");
+        let issue = platform.payment().issue_vouchers(&paid, order.blinded()).await.expect("an issue");
+        let published = platform.payment().voucher_keys().await.expect("keys");
+        vouchers.extend(order.finish(&issue, &published).expect("vouchers"));
+    }
+    let bought = cpu::of_this_process();
+    for voucher in &vouchers {
+        platform.payment().redeem_voucher(&own, voucher).await.expect("a redemption");
+    }
+    let redeemed = cpu::of_this_process();
+    platform.close().await.expect("it closes");
+    [bought.saturating_sub(before), redeemed.saturating_sub(bought)]
 }
 
 fn main() {
@@ -116,13 +111,16 @@ fn main() {
         let [took, floor] = total;
         row(&format!("{how}: all of it"), took, floor);
     }
-    let [bought, redeemed] = through_a_server();
-    row("bought from a server on SQLite, by its buyers", bought, multiplied(6 * VOUCHERS));
-    row("redeemed there, a commit each", redeemed, multiplied(VOUCHERS));
-    println!(
-        "\nissued and redeemed by a server, and bought: {:.2} s of processor time",
-        (bought + redeemed).as_secs_f64()
-    );
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    served("in memory", runtime.block_on(through_a_server(MemoryStore::new())));
+    let (database, _folder) = runtime.block_on(testing::sqlite());
+    served("on SQLite, a commit each", runtime.block_on(through_a_server(database)));
+}
+
+fn served(how: &str, [bought, redeemed]: [Duration; 2]) {
+    row(&format!("a server {how}: bought, with the buyers' part, 6 each"), bought, multiplied(6 * VOUCHERS));
+    row(&format!("a server {how}: redeemed, 1 each"), redeemed, multiplied(VOUCHERS));
+    row(&format!("a server {how}: all of it"), bought + redeemed, multiplied(7 * VOUCHERS));
 }
 
 fn row(what: &str, took: Duration, floor: Duration) {
