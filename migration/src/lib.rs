@@ -13,6 +13,7 @@ mod m20261123_000004_flushes;
 mod m20261123_000005_enforcement;
 mod m20261123_000006_payments;
 mod m20261123_000007_jobs;
+mod m20261123_000009_tier_versions;
 
 /// Applies the steps.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000005_enforcement::Migration),
             Box::new(m20261123_000006_payments::Migration),
             Box::new(m20261123_000007_jobs::Migration),
+            Box::new(m20261123_000009_tier_versions::Migration),
         ]
     }
 }
