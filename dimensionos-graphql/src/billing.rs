@@ -51,7 +51,8 @@ fn paid_tier(text: &str) -> Result<TierName, String> {
     }
 }
 
-fn instant(text: &str) -> Result<Timestamp, String> {
+/// A date or an instant as it is written on the command line.
+pub(crate) fn instant(text: &str) -> Result<Timestamp, String> {
     let day = || format!("{text}T00:00:00Z").parse();
     text.parse()
         .or_else(|_| day())
