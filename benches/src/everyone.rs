@@ -1,7 +1,7 @@
 //! A storage in which every account is: a million of them without registering one.
 
 use async_trait::async_trait;
-use dimensionos_core::allocation::{Allocation, Hold, KeyedDecision, LimitOverride, TierName};
+use dimensionos_core::allocation::{HeavyUse, HeavyUser, Hold, KeyedDecision, LimitOverride, TierName, TierVersion};
 use dimensionos_core::auth::{AccessKey, KeyId, PasswordHash, RefreshRecord, Session};
 use dimensionos_core::id::{AccessKeyId, HoldId, ReplicaId, SessionId, ViolationId};
 use dimensionos_core::jobs::{JobLease, JobRun};
@@ -136,8 +136,10 @@ hand_on! {
 
 hand_on! {
     impl Tiers {}
-    fn allocations() -> Vec<Allocation>;
-    fn insert_allocation(allocation: &Allocation) -> ();
+    fn tier_versions() -> Vec<TierVersion>;
+    fn insert_tier_version(version: &TierVersion) -> ();
+    fn tier_accounts(tier: TierName) -> u64;
+    fn heavy_users(asked: &HeavyUse, limit: u64) -> (u64, Vec<HeavyUser>);
 }
 
 hand_on! {

@@ -159,8 +159,7 @@ impl Inner {
 
     /// What an account is allotted: its tier's figures, but for limits of its own.
     pub(crate) fn allotted(&self, account: &Account) -> Allocation {
-        let limits = &self.metering.limits;
-        limits.tier(account.tier).with_overrides(&limits.overrides(account.id), self.clock.now())
+        self.metering.limits.allotted(account.tier, Some(account.id), self.clock.now())
     }
 }
 
@@ -453,7 +452,7 @@ impl PlatformBuilder {
             return Err(Error::invalid("services", "one is called as this deployment itself"));
         }
         let secrets = secrets(keys, &self.issuer, &self.audience)?;
-        let tiers = allocation::service::load(&*self.store).await?;
+        let tiers = allocation::changes::load(&*self.store).await?;
         tos::policies::seed(&*self.store, &*self.clock).await?;
         let runs = self.store.begin(Access::Read).await?.job_runs().await?;
         let replica = ReplicaId::random(&*self.entropy)?;
@@ -475,6 +474,7 @@ impl PlatformBuilder {
             flushes: 0,
             doubt: None,
             saved_at: self.clock.now(),
+            tiers: metering.limits.tiers(self.clock.now()),
         });
         let inner = Arc::new(Inner {
             store: self.store,
@@ -501,6 +501,7 @@ impl PlatformBuilder {
         });
         tokio::spawn(upkeep(Arc::downgrade(&inner)));
         tokio::spawn(Scheduler::serve(Arc::downgrade(&inner)));
+        tokio::spawn(allocation::changes::follow(Arc::downgrade(&inner)));
         tokio::spawn(follow_findings(Arc::downgrade(&inner), findings));
         Ok(Platform { inner })
     }

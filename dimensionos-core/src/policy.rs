@@ -70,11 +70,13 @@ pub enum Action {
     SeeJobs,
     /// Have it done at once.
     RunJob,
+    /// Change what tiers grant, and see whom that would meet.
+    SetTiers,
 }
 
 impl Action {
     /// Every action, for the table under test.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::SeeAccount,
         Self::SeeUsage,
         Self::WatchUsage,
@@ -106,6 +108,7 @@ impl Action {
         Self::Restore,
         Self::SeeJobs,
         Self::RunJob,
+        Self::SetTiers,
     ];
 }
 
@@ -145,7 +148,8 @@ pub fn allows(caller: &Caller, action: Action, target: Target) -> Result<(), Err
             | Action::SeeViolations
             | Action::Enforce
             | Action::Pay
-            | Action::SeeJobs => Ok(()),
+            | Action::SeeJobs
+            | Action::SetTiers => Ok(()),
             _ => Err(Error::Forbidden),
         },
         Caller::Account(principal) => match target {
@@ -231,7 +235,8 @@ const fn openness(action: Action) -> Option<Open> {
         | Action::Enforce
         | Action::RaiseFlag
         | Action::SeeJobs
-        | Action::RunJob => {
+        | Action::RunJob
+        | Action::SetTiers => {
             return None;
         }
     })

@@ -56,7 +56,7 @@ const ROLLED_UP: &str = "by the minute 48 hours, by the hour 90 days, by the day
 
 type Row = (&'static str, &'static str, DataClass, &'static str, &'static str);
 
-const ROWS: [Row; 136] = {
+const ROWS: [Row; 138] = {
     use DataClass::{Flag, Metric, Pseudonym, SecretDigest, Status, Technical};
     [
         ("accounts", "id", Pseudonym, "names the account; random", WITH_THE_ACCOUNT),
@@ -106,16 +106,18 @@ const ROWS: [Row; 136] = {
         ("access_keys", "name", Technical, "what an operator called it", WITH_THE_KEY),
         ("access_keys", "digest", SecretDigest, "knows the key again", WITH_THE_KEY),
         ("access_keys", "created_at", Technical, "when it was made", WITH_THE_KEY),
-        ("tier_allocations", "tier", Technical, "the tier", WITH_THE_SERVICE),
-        ("tier_allocations", "cpu_millicores", Technical, "what it grants", WITH_THE_SERVICE),
-        ("tier_allocations", "ram_megabytes", Technical, "what it grants", WITH_THE_SERVICE),
-        ("tier_allocations", "storage_gigabytes", Technical, "what it grants", WITH_THE_SERVICE),
-        ("tier_allocations", "bandwidth_bits_per_second", Technical, "what it grants", WITH_THE_SERVICE),
-        ("tier_allocations", "database", Technical, "what it grants", WITH_THE_SERVICE),
-        ("tier_allocations", "api_calls_per_hour", Technical, "what it grants", WITH_THE_SERVICE),
-        ("tier_allocations", "file_operations_per_hour", Technical, "what it grants", WITH_THE_SERVICE),
-        ("tier_allocations", "price_cents_per_month", Technical, "what it costs", WITH_THE_SERVICE),
-        ("tier_allocations", "trial_days", Technical, "how long it is free", WITH_THE_SERVICE),
+        ("tier_versions", "tier", Technical, "the tier", WITH_THE_SERVICE),
+        ("tier_versions", "version", Technical, "which definition of it", WITH_THE_SERVICE),
+        ("tier_versions", "effective_from", Technical, "from when on it holds", WITH_THE_SERVICE),
+        ("tier_versions", "cpu_millicores", Technical, "what it grants", WITH_THE_SERVICE),
+        ("tier_versions", "ram_megabytes", Technical, "what it grants", WITH_THE_SERVICE),
+        ("tier_versions", "storage_gigabytes", Technical, "what it grants", WITH_THE_SERVICE),
+        ("tier_versions", "bandwidth_bits_per_second", Technical, "what it grants", WITH_THE_SERVICE),
+        ("tier_versions", "database", Technical, "what it grants", WITH_THE_SERVICE),
+        ("tier_versions", "api_calls_per_hour", Technical, "what it grants", WITH_THE_SERVICE),
+        ("tier_versions", "file_operations_per_hour", Technical, "what it grants", WITH_THE_SERVICE),
+        ("tier_versions", "price_cents_per_month", Technical, "what it costs", WITH_THE_SERVICE),
+        ("tier_versions", "trial_days", Technical, "how long it is free", WITH_THE_SERVICE),
         ("usage_sources", "agent_id", Technical, "which agent reports", WITH_THE_KEY),
         ("usage_sources", "name", Technical, "which of its sources", WITH_THE_KEY),
         ("usage_sources", "state", Technical, "counts each report once", WITH_THE_KEY),

@@ -67,7 +67,8 @@ fn count(text: &str) -> Result<usize, String> {
     count.ok_or_else(|| format!("not 1 to {MAX_VOUCHERS}"))
 }
 
-fn instant(text: &str) -> Result<Timestamp, String> {
+/// A date or an instant as it is written on the command line.
+pub(crate) fn instant(text: &str) -> Result<Timestamp, String> {
     let day = || format!("{text}T00:00:00Z").parse();
     text.parse()
         .or_else(|_| day())

@@ -1,6 +1,8 @@
 //! The command line of `dimensionos-graphql`.
 
 mod jobs;
+mod table;
+mod tiers;
 
 use std::error::Error as StdError;
 use std::process::ExitCode;
@@ -89,6 +91,9 @@ enum Operator {
     Create(NewKey),
     /// Say what is done by itself, and how that went last
     Jobs,
+    /// Look at what tiers grant, and change it
+    #[command(subcommand)]
+    Tiers(tiers::Tiers),
 }
 
 #[derive(Debug, Subcommand)]
@@ -159,6 +164,7 @@ async fn run(line: CommandLine) -> Result<ExitCode, Fault> {
         Command::Db(Db::Reset { yes: _ }) => reset(&settings).await?,
         Command::Operator(Operator::Create(NewKey { name })) => create_key(&settings, Role::Operator, name).await?,
         Command::Operator(Operator::Jobs) => jobs::print(&settings).await?,
+        Command::Operator(Operator::Tiers(command)) => tiers::run(&settings, command).await?,
         Command::Agent(Key::Create(NewKey { name })) => create_key(&settings, Role::Agent, name).await?,
         Command::Billing(command) => billing::run(&settings, command)?,
         Command::Doctor => return Ok(examine(&settings).await),
@@ -180,6 +186,18 @@ async fn open_database(settings: &Settings) -> Result<Database, Fault> {
         keys::make_data_dir(&settings.data_dir)?;
     }
     Ok(Database::connect(settings.database_url.expose()).await?)
+}
+
+/// For commands that look, and leave a database of another version as it is.
+async fn check_schema(settings: &Settings) -> Result<(), Fault> {
+    let state = Database::inspect(settings.database_url.expose()).await?;
+    if state.pending.is_empty() { Ok(()) } else { Err("the database is of another version: see db status".into()) }
+}
+
+/// A database that is there and is of this version.
+async fn current(settings: &Settings) -> Result<Database, Fault> {
+    check_schema(settings).await?;
+    open_database(settings).await
 }
 
 async fn migrated(settings: &Settings) -> Result<Database, Fault> {

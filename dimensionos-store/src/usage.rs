@@ -24,9 +24,9 @@ use crate::entity::usage_source;
 use crate::error::{store_error, unreadable};
 use crate::transaction::{SqlTx, signed, unsigned};
 
-const ROLLUPS: &str = "usage_rollups";
+pub(crate) const ROLLUPS: &str = "usage_rollups";
 const ROLLUP_KEY: [&str; 3] = ["account_id", "resolution", "bucket_start"];
-const READINGS: &str = "usage_readings";
+pub(crate) const READINGS: &str = "usage_readings";
 
 /// Sources that one of SQLite's statements asks for; what is asked for less than that is asked for again.
 const SOURCES_PER_STATEMENT: [usize; 3] = [1, 16, 256];
@@ -46,7 +46,7 @@ static READING_COLUMNS: LazyLock<Vec<String>> = LazyLock::new(|| {
 });
 const NEWEST: &str = "newest_at";
 
-const fn resolution_number(resolution: Resolution) -> i16 {
+pub(crate) const fn resolution_number(resolution: Resolution) -> i16 {
     match resolution {
         Resolution::Minute => 1,
         Resolution::Hour => 2,

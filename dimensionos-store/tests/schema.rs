@@ -35,7 +35,7 @@ async fn a_reset_database_is_empty_and_whole() {
     assert_eq!(platform.allocation().tiers().len(), 4);
     database.reset().await.unwrap();
     let state = Database::inspect(&Database::sqlite_url(&folder.path().join("test.db"))).await.unwrap();
-    assert_eq!((state.applied.len(), state.pending.len()), (8, 0));
+    assert_eq!((state.applied.len(), state.pending.len()), (9, 0));
     Platform::builder(database).open().await.unwrap();
 }
 
@@ -49,9 +49,9 @@ async fn a_path_may_have_any_character_and_its_file_is_private() {
         assert_eq!(Database::sqlite_path(&url), Some(path.clone()));
         assert!(Database::inspect(&url).await.is_err(), "looking makes nothing");
         let database = Database::connect(&url).await.unwrap();
-        assert_eq!(Database::inspect(&url).await.unwrap().pending.len(), 8);
+        assert_eq!(Database::inspect(&url).await.unwrap().pending.len(), 9);
         database.migrate().await.unwrap();
-        assert_eq!(Database::inspect(&url).await.unwrap().applied.len(), 8);
+        assert_eq!(Database::inspect(&url).await.unwrap().applied.len(), 9);
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600, "{name}");
         database.close().await;
     }
@@ -124,6 +124,50 @@ async fn an_account_of_the_first_schema_goes_on_under_the_present_one() {
         // Nobody remembers when its password was checked: it has to be checked again.
         assert_eq!(sessions[0].authenticated_at, dimensionos_core::Timestamp::EPOCH);
         drop(tx);
+        database.close().await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_tier_granted_is_its_first_version_and_what_is_in_force_outlives_the_step_back() {
+    use dimensionos_core::Timestamp;
+    use dimensionos_core::store::{Access, Store};
+    use migration::MigratorTrait;
+    use sea_orm::{ConnectionTrait, Statement};
+    let folder = tempfile::TempDir::new().unwrap();
+    let mut urls = vec![Database::sqlite_url(&folder.path().join("old.db")) + "?mode=rwc"];
+    let postgres = testing::PostgresDatabase::create().await;
+    urls.extend(postgres.iter().map(|fresh| fresh.url.clone()));
+    let steps = migration::Migrator::migrations();
+    let before = steps.iter().position(|step| step.name().ends_with("tier_versions")).unwrap();
+    let number = |steps: usize| Some(u32::try_from(steps).unwrap());
+    for url in urls {
+        let connection = sea_orm::Database::connect(&url).await.unwrap();
+        migration::Migrator::up(&connection, number(before)).await.unwrap();
+        let insert = "INSERT INTO tier_allocations VALUES ('FREE', 1, 2, 3, 4, 'SQLITE', 5, 6, 7, 14)";
+        connection.execute_unprepared(insert).await.unwrap();
+        let database = Database::connect(&url).await.unwrap();
+        database.migrate().await.unwrap();
+        let versions = database.begin(Access::Read).await.unwrap().tier_versions().await.unwrap();
+        let [first] = versions.as_slice() else { panic!("{versions:?}") };
+        assert_eq!((first.version, first.effective_from), (1, Timestamp::EPOCH));
+        assert_eq!((first.allocation.storage_gigabytes, first.allocation.trial_days), (3, Some(14)));
+
+        // One that has begun, one that it took the place of, and one that is years ahead.
+        for (version, from) in [(2, 2_000), (3, 1_000), (4, 200_000_000_000_000_i64)] {
+            let insert = format!(
+                "INSERT INTO tier_versions VALUES ('FREE', {version}, {from}, {version}, 2, 3, 4, 'SQLITE', 5, 6, 7, NULL)"
+            );
+            connection.execute_unprepared(&insert).await.unwrap();
+        }
+        migration::Migrator::down(&connection, number(steps.len() - before)).await.unwrap();
+        let query = "SELECT cpu_millicores, price_cents_per_month FROM tier_allocations";
+        let rows = connection.query_all_raw(Statement::from_string(connection.get_database_backend(), query));
+        let rows = rows.await.unwrap();
+        let kept: Vec<(i64, i64)> =
+            rows.iter().map(|row| (row.try_get_by_index(0).unwrap(), row.try_get_by_index(1).unwrap())).collect();
+        assert_eq!(kept, [(3, 7)]);
+        connection.close().await.unwrap();
         database.close().await;
     }
 }

@@ -14,6 +14,7 @@ mod m20261123_000005_enforcement;
 mod m20261123_000006_payments;
 mod m20261123_000007_jobs;
 mod m20261123_000008_vouchers;
+mod m20261123_000009_tier_versions;
 
 /// Applies the steps.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +32,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000006_payments::Migration),
             Box::new(m20261123_000007_jobs::Migration),
             Box::new(m20261123_000008_vouchers::Migration),
+            Box::new(m20261123_000009_tier_versions::Migration),
         ]
     }
 }

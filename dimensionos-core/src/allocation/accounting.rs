@@ -13,7 +13,7 @@ use crate::Error;
 use crate::allocation::book::Book;
 use crate::allocation::hold::{KEY_RETENTION, LEVEL_HOLD};
 use crate::allocation::quota::Counted;
-use crate::allocation::{Decision, Enforcement, Hold, KeyedDecision, Limits, Reservation, Resource};
+use crate::allocation::{Decision, Enforcement, Hold, KeyedDecision, Limits, OwnLimits, Reservation, Resource};
 use crate::entropy::Entropy;
 use crate::id::{AccountId, HoldId};
 use crate::monitoring::cell::{Leasable, Snapshot};
@@ -27,6 +27,13 @@ use crate::time::Timestamp;
 /// How long a process may use what it was granted before it asks again: long enough that a busy account asks the storage
 /// some times a minute, short enough that what an idle process was granted is soon another's.
 pub(crate) const LEASE_TIME: Duration = Duration::from_secs(10);
+
+/// Until when what is granted now may be used: not beyond the instant at which a tier grants something else.
+pub(crate) fn lease_end(limits: &Limits, now: Timestamp) -> Timestamp {
+    let end = now.after(LEASE_TIME);
+    limits.next_change(now).map_or(end, |change| change.min(end))
+}
+
 /// The part of what is free that a process is granted at once: the more is left, the fewer questions; and towards the
 /// end hardly anything lies with one process while another is refused.
 const LEASE_SHARE: u64 = 16;
@@ -129,6 +136,8 @@ pub(crate) struct Accounting<'a> {
     pub(crate) entropy: &'a dyn Entropy,
     pub(crate) leases: &'a Leases,
     pub(crate) now: Timestamp,
+    /// Until when what is granted now may be used.
+    pub(crate) lease_end: Timestamp,
     /// Whether the process is about to end, and may be granted nothing more.
     pub(crate) is_closed: bool,
     pub(crate) books: BTreeMap<AccountId, Option<Book>>,
@@ -147,26 +156,15 @@ impl Accounting<'_> {
         let book = match tx.account(account).await? {
             None => None,
             Some(row) => {
-                let overrides = self.limits.own(&row, tx.overrides(account).await?, self.now);
+                let own = OwnLimits::of(&row, tx.overrides(account).await?);
                 let mut holds = tx.holds(account).await?;
                 holds.retain(|hold| hold.expires_at > self.now);
                 let (used, counted) = (HashMap::new(), BTreeMap::new());
                 let tier = row.tier;
                 let (granted, taken) = ([0; 2], [0; 2]);
                 let leases = Leasable::ALL.map(|what| self.leases.get(&(account, what)).map(|lease| lease.hold.id));
-                let mut book = Book {
-                    cell,
-                    tier,
-                    overrides,
-                    holds,
-                    snapshot,
-                    used,
-                    counted,
-                    granted,
-                    taken,
-                    leases,
-                    limits: [0; 2],
-                };
+                let mut book =
+                    Book { cell, tier, own, holds, snapshot, used, counted, granted, taken, leases, limits: [0; 2] };
                 book.settle_leases();
                 Some(book)
             }
@@ -269,7 +267,7 @@ impl Accounting<'_> {
             None => HoldId::random(self.entropy)?,
         };
         let Counted::For { seconds } = resource.counted() else { return Ok(()) };
-        let expires_at = self.now.after(LEASE_TIME).after(Duration::from_secs(seconds));
+        let expires_at = self.lease_end.after(Duration::from_secs(seconds));
         match book.holds.iter_mut().find(|hold| hold.id == id) {
             Some(hold) => (hold.amount, hold.expires_at) = (hold.amount + u64::from(units), expires_at),
             None => book.holds.push(Hold { id, account, resource, amount: u64::from(units), expires_at }),
@@ -351,7 +349,7 @@ impl Accounting<'_> {
                 let own = book.leases[what as usize];
                 let Some(hold) = book.holds.iter().find(|hold| Some(hold.id) == own) else { continue };
                 let was_granted = book.granted[what as usize] > 0;
-                let until = before.filter(|_| !was_granted).map_or(self.now.after(LEASE_TIME), |lease| lease.until);
+                let until = before.filter(|_| !was_granted).map_or(self.lease_end, |lease| lease.until);
                 changed.push(((account, what), save_lease(tx, before, Lease { hold: *hold, until }).await?));
             }
         }
@@ -389,7 +387,8 @@ impl Accounting<'_> {
 
     /// What was decided, for the time after the transaction.
     pub(crate) fn decided(self) -> Decided {
-        Decided { books: self.books.into_values().flatten().collect(), now: self.now }
+        let books = self.books.into_values().flatten().collect();
+        Decided { books, now: self.now, lease_end: self.lease_end }
     }
 }
 
@@ -397,6 +396,7 @@ impl Accounting<'_> {
 pub(crate) struct Decided {
     books: Vec<Book>,
     now: Timestamp,
+    lease_end: Timestamp,
 }
 
 impl Decided {
@@ -411,7 +411,7 @@ impl Decided {
                 let granted = book.granted[what as usize];
                 if granted > 0 {
                     let limit = book.limits[what as usize];
-                    locked.give_leased(what, granted, self.now.after(LEASE_TIME), limit);
+                    locked.give_leased(what, granted, self.lease_end, limit);
                 }
             }
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::Error;
 use crate::allocation::accounting::Request;
 use crate::allocation::quota::{Counted, Figures};
-use crate::allocation::{Decision, Hold, LimitOverride, Limits, Resource, TierName};
+use crate::allocation::{Decision, Hold, Limits, OwnLimits, Resource, TierName};
 use crate::id::{AccountId, HoldId};
 use crate::monitoring::cell::{Leasable, Snapshot};
 use crate::monitoring::slab::Pinned;
@@ -18,7 +18,7 @@ use crate::time::Timestamp;
 pub(crate) struct Book {
     pub(super) cell: Pinned,
     pub(super) tier: TierName,
-    pub(super) overrides: Vec<LimitOverride>,
+    pub(super) own: OwnLimits,
     pub(super) holds: Vec<Hold>,
     /// The windows and leases when what was recorded was last taken for the storage.
     pub(super) snapshot: Snapshot,
@@ -45,7 +45,7 @@ impl Book {
         now: Timestamp,
     ) -> Result<Figures, Error> {
         let Request { account, resource, .. } = request;
-        let limit = limits.limit(self.tier, &self.overrides, resource, now);
+        let limit = limits.limit(self.tier, &self.own, resource, now);
         let limit = limit.map(|limit| resource.in_counted_unit(limit));
         if let (Some(what), Some(limit)) = (Leasable::of(resource), limit) {
             self.limits[what as usize] = limit;

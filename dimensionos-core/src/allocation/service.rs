@@ -4,8 +4,8 @@ use std::time::Duration;
 use crate::allocation::accounting::{Question, Request};
 use crate::allocation::quota::Figures;
 use crate::allocation::{
-    Allocation, ConsumeKey, Decision, Enforcement, LimitOverride, MAX_HOURLY_LIMIT, MAX_RESERVATION, Reservation,
-    Resource, TierName,
+    Allocation, Allotted, ConsumeKey, Decision, Enforcement, LimitOverride, MAX_HOURLY_LIMIT, MAX_RESERVATION,
+    OwnLimits, Reservation, Resource, TierName,
 };
 use crate::context::Context;
 use crate::id::{AccountId, HoldId};
@@ -22,16 +22,16 @@ use crate::{Code, Error};
 pub struct Allocations<'a>(pub(crate) &'a Inner);
 
 impl Allocations<'_> {
-    /// What every tier grants, cheapest first. Public.
+    /// What every tier grants now, cheapest first. Public.
     #[must_use]
     pub fn tiers(&self) -> Arc<[Allocation]> {
-        Arc::clone(self.0.metering.limits.tiers())
+        self.0.metering.limits.tiers(self.0.clock.now())
     }
 
-    /// What one tier grants.
+    /// What one tier grants now.
     #[must_use]
     pub fn tier(&self, tier: TierName) -> Allocation {
-        self.0.metering.limits.tier(tier)
+        self.0.metering.limits.tier(tier, self.0.clock.now())
     }
 
     /// What an account is allotted: what its tier grants, but for limits of its own that are in force.
@@ -44,6 +44,17 @@ impl Allocations<'_> {
         let now = inner.clock.now();
         inner.metering.cell(&*inner.store, account, now).await?;
         Ok(inner.allotted(&entry.account))
+    }
+
+    /// The same at any later time, without asking again: for whoever follows an account as it changes.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of).
+    pub async fn follow(&self, context: &Context, account: AccountId) -> Result<Allotted, Error> {
+        let Self(inner) = self;
+        inner.admit(&context.caller, Action::SeeAccount, account).await?;
+        let cell = inner.metering.cell(&*inner.store, account, inner.clock.now()).await?;
+        Ok(Allotted { cell, metering: Arc::clone(&inner.metering) })
     }
 
     /// Whether an account may use `amount` more of a resource now, as far as is known without asking the storage. Counts
@@ -68,12 +79,7 @@ impl Allocations<'_> {
         let (used, resets_at) = cell.cell().used(resource, now);
         let limit = match resource {
             Resource::BytesSent | Resource::BytesReceived | Resource::DatabaseQueries => None,
-            _ => inner.metering.limits.limit(
-                entry.account.tier,
-                &inner.metering.limits.overrides(account),
-                resource,
-                now,
-            ),
+            _ => inner.metering.limits.limit(entry.account.tier, &inner.metering.limits.own(account), resource, now),
         };
         let figures = Figures { limit, used, resets_at };
         Ok(Decision::new(resource, figures, amount, inner.metering.limits.enforcement(resource)))
@@ -188,9 +194,9 @@ impl Allocations<'_> {
         let mut tx = inner.store.begin(Access::Write).await?;
         let Some(row) = tx.account(account).await? else { return Err(Error::no_account()) };
         tx.set_override(account, &own).await?;
-        let overrides = inner.metering.limits.own(&row, tx.overrides(account).await?, now);
+        let limits = OwnLimits::of(&row, tx.overrides(account).await?);
         inner.commit(tx, account).await?;
-        inner.metering.limits.keep(account, &overrides);
+        inner.metering.limits.keep(account, limits);
         inner.metering.set_limits(&cell, row.tier);
         Ok(())
     }
@@ -220,20 +226,4 @@ impl Allocations<'_> {
         let refused = Decision::new(resource, figures, 1, Enforcement::Hard);
         Some(Decision { reason: Some(reason), is_over: false, ..refused })
     }
-}
-
-/// The rows of the tiers, cheapest first, seeded where the database has none.
-pub(crate) async fn load(store: &dyn crate::store::Store) -> Result<Arc<[Allocation]>, Error> {
-    let mut tx = store.begin(Access::Write).await?;
-    let mut tiers = tx.allocations().await?;
-    for tier in TierName::ALL {
-        if !tiers.iter().any(|allocation| allocation.tier == tier) {
-            let allocation = Allocation::initial(tier);
-            tx.insert_allocation(&allocation).await?;
-            tiers.push(allocation);
-        }
-    }
-    tx.commit().await?;
-    tiers.sort_by_key(|allocation| allocation.tier);
-    Ok(tiers.into())
 }

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::*;
-use crate::allocation::{Allocation, TierName};
+use crate::allocation::schedule::TierSchedule;
+use crate::allocation::{OwnLimits, TierName};
 use crate::monitoring::reading::Readings;
 use crate::monitoring::sample::{Counter, Level};
 
@@ -33,15 +34,14 @@ impl Plain {
 }
 
 fn metering() -> Arc<Metering> {
-    let tiers: Vec<_> = TierName::ALL.map(Allocation::initial).into();
     let (sentinel, _) = Sentinel::new();
-    Arc::new(Metering::new(Limits::new(tiers.into(), Vec::new()), Arc::new(crate::SystemClock), sentinel))
+    Arc::new(Metering::new(Limits::new(TierSchedule::initial(), Vec::new()), Arc::new(crate::SystemClock), sentinel))
 }
 
 fn nothing_known() -> Past {
     Past {
         tier: TierName::Free,
-        overrides: Vec::new(),
+        own: OwnLimits::default(),
         readings: Readings::default(),
         minutes: Vec::new(),
         days: Vec::new(),

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
 use crate::Error;
-use crate::allocation::{Decision, Enforcement, Limits, Resource, TierName};
+use crate::allocation::{Decision, Enforcement, Limits, OwnLimits, Resource, TierName};
 use crate::id::AccountId;
 use crate::monitoring::cell::{Aside, Cell, Leasable, Locked, MonthBytes, Past, Snapshot, Tally, Told, WINDOW_PAST};
 use crate::monitoring::crossing;
@@ -116,7 +116,7 @@ impl Metering {
             if let Some(pinned) = self.resident(account) {
                 return Ok(pinned);
             }
-            let (past, detectors) = past(store, &self.limits, account, now).await?;
+            let (past, detectors) = past(store, account, now).await?;
             let admitted = self.admit(account, &past, now)?;
             self.sentinel.resume(account, detectors.as_deref());
             Ok(admitted)
@@ -155,10 +155,10 @@ impl Metering {
         }
         let slot = self.slab.take().map_err(|_| FULL)?;
         let pinned = Pinned::new(&self.slab, slot).ok_or(FULL)?;
-        self.limits.keep(account, &past.overrides);
+        self.limits.keep(account, past.own.clone());
         let locked = pinned.write();
         locked.resume(account, past, now, self.beside(slot));
-        locked.set_limits(past.tier, !past.overrides.is_empty());
+        locked.set_limits(past.tier, !past.own.is_empty());
         // What was passed before has been told.
         self.look(&locked, slot, now, |_| {});
         drop(locked);
@@ -384,6 +384,18 @@ impl Metering {
         }
     }
 
+    /// Has the next flush look whether what accounts of some tiers use is past their limits.
+    pub(super) fn look_at(&self, tiers: &[TierName]) {
+        for slot in 0..self.slab.used() {
+            if let Some((cell, tally)) = self.slab.cell(slot) {
+                let locked = cell.write(tally);
+                if locked.is_live() && tiers.contains(&locked.limits().0) {
+                    locked.wait(self.beside(slot));
+                }
+            }
+        }
+    }
+
     /// Notes that limits of its own are in force for an account, and has the next flush look whether they are passed.
     pub(crate) fn set_limits(&self, cell: &Pinned, tier: TierName) {
         let locked = cell.write();
@@ -418,7 +430,7 @@ impl Metering {
         locked.is_of(account).then(|| act(&locked, slot))
     }
 
-    pub(super) fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
@@ -438,12 +450,7 @@ impl Metering {
 }
 
 /// What a store knows of an account's recent past, and the state of its detectors.
-async fn past(
-    store: &dyn Store,
-    limits: &Limits,
-    account: AccountId,
-    now: Timestamp,
-) -> Result<(Past, Option<Vec<u8>>), Error> {
+async fn past(store: &dyn Store, account: AccountId, now: Timestamp) -> Result<(Past, Option<Vec<u8>>), Error> {
     // Samples may be a little ahead of this clock, and are part of the past all the same.
     let end = now.after(crate::monitoring::MAX_SAMPLE_LEAD).after(Duration::from_millis(1));
     let mut tx = store.begin(Access::Read).await?;
@@ -451,7 +458,7 @@ async fn past(
     let detectors = tx.detectors(account).await?;
     let past = Past {
         tier: row.tier,
-        overrides: limits.own(&row, tx.overrides(account).await?, now),
+        own: OwnLimits::of(&row, tx.overrides(account).await?),
         readings: tx.readings(account).await?,
         minutes: tx.usage(account, Resolution::Minute, now.before(WINDOW_PAST), end).await?,
         days: tx.usage(account, Resolution::Day, now.start_of_month(), end).await?,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::Error;
 use crate::allocation::Hold;
-use crate::allocation::accounting::{Accounting, Decided, Lease, Question, Verdict, save_lease};
+use crate::allocation::accounting::{Accounting, Decided, Lease, Question, Verdict, lease_end, save_lease};
 use crate::id::{AccessKeyId, AccountId, ReplicaId};
 use crate::monitoring::cell::Leasable;
 use crate::monitoring::group::{Sources, Sums};
@@ -182,8 +182,8 @@ impl Writer {
         now: Timestamp,
     ) -> Result<(Accounting<'_>, Settled), Error> {
         let (limits, entropy, leases) = (&self.metering.limits, &*self.entropy, &self.leases);
-        let is_closed = self.is_closed;
-        let mut accounting = Accounting { limits, entropy, leases, now, is_closed, books: BTreeMap::new() };
+        let (lease_end, is_closed) = (lease_end(limits, now), self.is_closed);
+        let mut accounting = Accounting { limits, entropy, leases, now, lease_end, is_closed, books: BTreeMap::new() };
         let mut settled = Vec::new();
         // In one order everywhere, for the same reason.
         let mut taken: BTreeMap<AccountId, Taken> = BTreeMap::new();

@@ -75,12 +75,14 @@ impl Metering {
     fn granted(&self, account: AccountId) -> Option<Allocation> {
         let held = self.resident(account)?;
         let (tier, is_overridden) = held.cell().limits();
-        let tier = self.limits.tier(tier);
+        let now = self.now();
+        let tier = self.limits.tier(tier, now);
         if !is_overridden {
             return Some(tier);
         }
         let is_more = |own: &&LimitOverride| own.resource.limit(&tier).is_some_and(|limit| own.limit > limit);
-        let more: Vec<LimitOverride> = self.limits.overrides(account).iter().filter(is_more).copied().collect();
-        Some(tier.clone().with_overrides(&more, self.now()))
+        let more: Vec<LimitOverride> =
+            self.limits.own(account).at(&tier, now).iter().filter(is_more).copied().collect();
+        Some(tier.clone().with_overrides(&more, now))
     }
 }

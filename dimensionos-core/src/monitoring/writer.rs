@@ -7,7 +7,9 @@ use futures_util::FutureExt;
 use tokio::sync::mpsc;
 
 use crate::Error;
+use crate::allocation::TierName;
 use crate::allocation::accounting::{Leases, Question};
+use crate::allocation::schedule::Tiers;
 use crate::entropy::Entropy;
 use crate::id::{AccountId, ReplicaId};
 use crate::monitoring::ledger::{Entry, Erasure, Job, Whose};
@@ -46,6 +48,8 @@ pub(crate) struct Writer {
     pub(crate) doubt: Option<Written>,
     /// When the state of detectors was last kept.
     pub(crate) saved_at: Timestamp,
+    /// What the tiers granted when it was last looked whether use is past it.
+    pub(crate) tiers: Tiers,
 }
 
 impl Writer {
@@ -177,6 +181,7 @@ impl Writer {
     /// What is done twice a second.
     fn tick(&mut self, latest: Timestamp) -> Timestamp {
         let latest = self.follow_clock(latest);
+        self.follow_tiers(latest);
         self.end_leases(latest);
         self.metering.look_again(latest);
         self.metering.pass(latest);
@@ -191,6 +196,21 @@ impl Writer {
             return now;
         }
         latest.max(now)
+    }
+
+    /// Has the next flush look at accounts whose tier grants something else from now on: what they use may be past it
+    /// though they do nothing.
+    fn follow_tiers(&mut self, now: Timestamp) {
+        let tiers = self.metering.limits.tiers(now);
+        if Arc::ptr_eq(&tiers, &self.tiers) {
+            return;
+        }
+        let before = std::mem::replace(&mut self.tiers, tiers);
+        let changed = self.tiers.iter().zip(before.iter()).filter(|(now, before)| now != before);
+        let changed: Vec<TierName> = changed.map(|(tier, _)| tier.tier).collect();
+        if !changed.is_empty() {
+            self.metering.look_at(&changed);
+        }
     }
 
     /// Takes back what was granted until that instant, so that it is free again.

@@ -1,5 +1,5 @@
 use crate::Error;
-use crate::allocation::TierName;
+use crate::allocation::{OwnLimits, TierName};
 use crate::auth::Auth;
 use crate::context::{Caller, Context};
 use crate::id::AccountId;
@@ -119,10 +119,10 @@ impl Payments<'_> {
     ) -> Result<Account, Error> {
         let Self(inner) = self;
         tx.update_account(&account).await?;
-        let limits = inner.metering.limits.own(&account, tx.overrides(account.id).await?, inner.clock.now());
+        let own = OwnLimits::of(&account, tx.overrides(account.id).await?);
         let sessions = tx.sessions(account.id).await?;
         inner.commit_shown(tx, Entry { account: account.clone(), sessions }).await?;
-        inner.metering.limits.keep(account.id, &limits);
+        inner.metering.limits.keep(account.id, own);
         inner.metering.set_limits(cell, account.tier);
         inner.tell(account.id, events);
         Ok(account)

@@ -43,7 +43,7 @@ impl Payments<'_> {
             return Err(Error::Conflict { reason: "the account has had its trial" });
         }
         if !is_covered {
-            let price_cents = inner.metering.limits.tier(tier).price_cents_per_month;
+            let price_cents = inner.metering.limits.tier(tier, now).price_cents_per_month;
             return Err(Error::PaymentRequired { tier, price_cents });
         }
         if tier < account.tier {
@@ -56,7 +56,7 @@ impl Payments<'_> {
     /// Whether what an account stores fits in a tier.
     fn check_fit(&self, account: &Account, tier: TierName, cell: &Pinned, now: Timestamp) -> Result<(), Error> {
         let limits = &self.0.metering.limits;
-        let own = limits.overrides(account.id);
+        let own = limits.own(account.id);
         let exceeding = STORED.into_iter().filter_map(|resource| {
             let limit = limits.limit(tier, &own, resource, now)?;
             let (used, _) = cell.cell().used(resource, now);

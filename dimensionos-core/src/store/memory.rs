@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
-use crate::allocation::{Allocation, Hold, KeyedDecision, LimitOverride, TierName};
+use crate::allocation::{HeavyUse, HeavyUser, Hold, KeyedDecision, LimitOverride, TierName, TierVersion};
 use crate::auth::{AccessKey, KeyId, PasswordHash, RefreshRecord, Session};
 use crate::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId, ViolationId};
 use crate::jobs::{JobLease, JobRun};
@@ -47,7 +47,7 @@ struct State {
     sessions: Table<SessionId, Session>,
     refreshes: Table<SecretDigest, RefreshRecord>,
     access_keys: Table<SecretDigest, AccessKey>,
-    allocations: Table<TierName, Allocation>,
+    tier_versions: Table<(TierName, u32), TierVersion>,
     sources: Table<(AccessKeyId, SourceName), SourceState>,
     usage: Table<(AccountId, Resolution, Bucket), Rollup>,
     readings: Table<AccountId, Readings>,
@@ -77,7 +77,7 @@ impl State {
             &mut self.sessions,
             &mut self.refreshes,
             &mut self.access_keys,
-            &mut self.allocations,
+            &mut self.tier_versions,
             &mut self.sources,
             &mut self.usage,
             &mut self.readings,
@@ -418,17 +418,41 @@ impl AccessKeys for MemoryTx {
 
 #[async_trait]
 impl Tiers for MemoryTx {
-    async fn allocations(&mut self) -> Result<Vec<Allocation>, StoreError> {
-        Ok(self.state().allocations.rows.values().cloned().collect())
+    async fn tier_versions(&mut self) -> Result<Vec<TierVersion>, StoreError> {
+        Ok(self.state().tier_versions.rows.values().cloned().collect())
     }
 
-    async fn insert_allocation(&mut self, allocation: &Allocation) -> Result<(), StoreError> {
-        let state = self.state_mut()?;
-        if state.allocations.rows.contains_key(&allocation.tier) {
+    async fn insert_tier_version(&mut self, version: &TierVersion) -> Result<(), StoreError> {
+        let (state, key) = (self.state_mut()?, (version.allocation.tier, version.version));
+        if state.tier_versions.rows.contains_key(&key) {
             return Err(StoreError::Conflict);
         }
-        state.allocations.put(allocation.tier, allocation.clone());
+        state.tier_versions.put(key, version.clone());
         Ok(())
+    }
+
+    async fn tier_accounts(&mut self, tier: TierName) -> Result<u64, StoreError> {
+        Ok(self.state().accounts.rows.values().filter(|account| account.tier == tier).count() as u64)
+    }
+
+    async fn heavy_users(&mut self, asked: &HeavyUse, limit: u64) -> Result<(u64, Vec<HeavyUser>), StoreError> {
+        let accounts = self.state().accounts.rows.values().filter(|account| account.tier == asked.tier);
+        let accounts: Vec<AccountId> = accounts.map(|account| account.id).collect();
+        let mut found = Vec::new();
+        for account in accounts {
+            let own = self.state().overrides.rows.get(&(account, asked.resource.name()));
+            let used = match (asked.resource.level(), asked.resource.counter()) {
+                _ if own.is_some_and(|own| own.until > asked.own_limit_after) => 0,
+                (Some(level), _) => self.readings(account).await?.of(level).map_or(0, |reading| reading.value),
+                (None, Some(counter)) => self.used_since(account, counter, asked.since).await?,
+                (None, None) => 0,
+            };
+            found.extend((used > asked.more_than).then_some(HeavyUser { account, used }));
+        }
+        found.sort_by_key(|user| (std::cmp::Reverse(user.used), user.account));
+        let count = found.len() as u64;
+        found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok((count, found))
     }
 }
 

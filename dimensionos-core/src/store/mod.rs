@@ -9,7 +9,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use crate::allocation::{Allocation, Hold, KeyedDecision, LimitOverride, Resource};
+use crate::allocation::{HeavyUse, HeavyUser, Hold, KeyedDecision, LimitOverride, Resource, TierName, TierVersion};
 use crate::auth::{AccessKey, KeyId, PasswordHash, RefreshRecord, Session};
 use crate::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId, ViolationId};
 use crate::jobs::{JobLease, JobRun};
@@ -154,13 +154,18 @@ pub trait AccessKeys {
     async fn access_key(&mut self, digest: &SecretDigest) -> Result<Option<AccessKey>, StoreError>;
 }
 
-/// What the tiers grant.
+/// What the tiers grant and when, and who is on them.
 #[async_trait]
 pub trait Tiers {
-    /// Every tier's allocation, in no order.
-    async fn allocations(&mut self) -> Result<Vec<Allocation>, StoreError>;
-    /// Adds a tier's allocation; `Conflict` where it has one.
-    async fn insert_allocation(&mut self, allocation: &Allocation) -> Result<(), StoreError>;
+    /// Every version of every tier, in no order.
+    async fn tier_versions(&mut self) -> Result<Vec<TierVersion>, StoreError>;
+    /// Adds a version of a tier; `Conflict` where it has one of that number.
+    async fn insert_tier_version(&mut self, version: &TierVersion) -> Result<(), StoreError>;
+    /// How many accounts are on a tier.
+    async fn tier_accounts(&mut self, tier: TierName) -> Result<u64, StoreError>;
+    /// Accounts that use much: how many, and the heaviest `limit` of them, the heaviest first and those that use the same
+    /// in the order of their ids.
+    async fn heavy_users(&mut self, asked: &HeavyUse, limit: u64) -> Result<(u64, Vec<HeavyUser>), StoreError>;
 }
 
 /// What accounts used.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 
-use crate::allocation::{Allocation, Hold, KeyedDecision, LimitOverride, Resource};
+use crate::allocation::{HeavyUse, HeavyUser, Hold, KeyedDecision, LimitOverride, Resource, TierName, TierVersion};
 use crate::auth::{AccessKey, KeyId, PasswordHash, RefreshRecord, Session};
 use crate::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId, ViolationId};
 use crate::jobs::{JobLease, JobRun};
@@ -202,8 +202,10 @@ hand_on! {
 
 hand_on! {
     impl Tiers {}
-    fn allocations() -> Vec<Allocation>;
-    fn insert_allocation(allocation: &Allocation) -> ();
+    fn tier_versions() -> Vec<TierVersion>;
+    fn insert_tier_version(version: &TierVersion) -> ();
+    fn tier_accounts(tier: TierName) -> u64;
+    fn heavy_users(asked: &HeavyUse, limit: u64) -> (u64, Vec<HeavyUser>);
 }
 
 hand_on! {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::Error;
 use crate::context::Context;
 use crate::policy::{Action, Target, allows};
-use crate::store::{Access, Store};
+use crate::store::{Access, Store, StoreError};
 use crate::time::{Clock, Timestamp};
 use crate::tos::Tos;
 use crate::tos::enforcement::EnforcementPolicy;
@@ -169,10 +169,17 @@ pub(crate) async fn seed(store: &dyn Store, clock: &dyn Clock) -> Result<(), Err
         return Ok(());
     }
     let policy = EnforcementPolicy::default();
+    let record = PolicyRecord { policy, mode: PolicyMode::InForce, applied_at: clock.now() };
     let mut tx = store.begin(Access::Write).await?;
-    if tx.policies().await?.is_empty() {
-        tx.insert_policy(&PolicyRecord { policy, mode: PolicyMode::InForce, applied_at: clock.now() }).await?;
-        tx.commit().await?;
+    if !tx.policies().await?.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    match tx.insert_policy(&record).await {
+        // Two that start at once on an empty database: the other was first.
+        Err(StoreError::Conflict) => Ok(()),
+        inserted => {
+            inserted?;
+            Ok(tx.commit().await?)
+        }
+    }
 }

@@ -3,6 +3,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use crate::Error;
+use crate::allocation::OwnLimits;
 use crate::context::{Caller, Context};
 use crate::id::{AccessKeyId, AccountId, ViolationId};
 use crate::platform::Inner;
@@ -327,7 +328,7 @@ impl Tos<'_> {
         let events = inner.lifecycle.change(&mut account, now, |account| {
             restrict(account, &violation, now);
         });
-        let limits = inner.metering.limits.own(&account, tx.overrides(id).await?, now);
+        let own = OwnLimits::of(&account, tx.overrides(id).await?);
         if account == before {
             inner.commit(tx, id).await?;
         } else {
@@ -335,7 +336,7 @@ impl Tos<'_> {
             let sessions = tx.sessions(id).await?;
             let tier = account.tier;
             inner.commit_shown(tx, Entry { account, sessions }).await?;
-            inner.metering.limits.keep(id, &limits);
+            inner.metering.limits.keep(id, own);
             inner.metering.set_limits(&cell, tier);
         }
         inner.metering.events.tell(id, AccountEvent::ViolationRaised { violation: violation.id });

@@ -98,7 +98,7 @@ impl Users<'_> {
         }
         // Whoever had a trial before begins where it ended, and may pay.
         if !tx.has_tombstone(&Tombstone::tags(&identity, &secrets.keys), now).await? {
-            account.trial_ends_at = now.after(inner.metering.limits.trial());
+            account.trial_ends_at = now.after(inner.metering.limits.trial(now));
         }
         let events = inner.lifecycle.catch_up(&mut account, now);
         tx.insert_account(&account).await.map_err(taken)?;

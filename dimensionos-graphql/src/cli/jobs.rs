@@ -5,31 +5,23 @@ use dimensionos_core::store::{Access, Store};
 use dimensionos_core::{Clock, SystemClock, Timestamp};
 use dimensionos_store::Database;
 
-use crate::cli::Fault;
+use crate::cli::{Fault, check_schema, table};
 use crate::config::Settings;
 
-/// The table's head, and its widths.
+/// The table's head.
 const HEAD: [&str; 7] = ["job", "every", "last run", "took", "outcome", "done", "last success"];
 
 /// Prints every job with its last run, and whether somebody does them. Changes nothing.
 pub(super) async fn print(settings: &Settings) -> Result<(), Fault> {
-    let url = settings.database_url.expose();
-    if !Database::inspect(url).await?.pending.is_empty() {
-        return Err("the database is of another version: see db status".into());
-    }
-    let database = Database::open_for_reading(url).await?;
+    check_schema(settings).await?;
+    let database = Database::open_for_reading(settings.database_url.expose()).await?;
     let mut tx = database.begin(Access::Read).await?;
     let (runs, lease) = (tx.job_runs().await?, tx.job_lease(LEASE_NAME).await?);
     drop(tx);
     database.close().await;
     let mut lines = vec![HEAD.map(str::to_owned)];
     lines.extend(JobStatus::all(&runs).iter().map(line));
-    let width = |column: usize| lines.iter().map(|line| line[column].len()).max().unwrap_or(0);
-    let widths: [usize; HEAD.len()] = std::array::from_fn(width);
-    for line in &lines {
-        let cells = line.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
-        println!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
-    }
+    table::print(&lines);
     println!("{}", holder(lease, SystemClock.now()));
     Ok(())
 }

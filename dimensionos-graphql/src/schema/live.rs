@@ -39,10 +39,10 @@ impl Subscription {
             })?;
             let monitoring = asked.platform.monitoring();
             let changes = monitoring.watch(&asked.context, account, Duration::from_millis(interval)).await?;
-            Ok((changes, asked.platform.allocation().of(&asked.context, account).await?))
+            Ok((changes, asked.platform.allocation().follow(&asked.context, account).await?))
         };
-        let (changes, allocation) = watched.await.map_err(|error: Error| dress(&error, asked))?;
-        Ok(changes.map(move |metrics| ResourceMetrics::new(&metrics, &allocation)))
+        let (changes, allotted) = watched.await.map_err(|error: Error| dress(&error, asked))?;
+        Ok(changes.map(move |metrics| ResourceMetrics::new(&metrics, &allotted.now())))
     }
 
     /// What happens to the signed-in account, from now on. Quotas are looked at twice a second.

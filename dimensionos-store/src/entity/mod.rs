@@ -16,7 +16,7 @@ pub(crate) mod refresh_token;
 pub(crate) mod session;
 pub(crate) mod spent_attestation;
 pub(crate) mod spent_voucher;
-pub(crate) mod tier_allocation;
+pub(crate) mod tier_version;
 pub(crate) mod trial_tombstone;
 pub(crate) mod usage_flush;
 pub(crate) mod usage_source;

@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use dimensionos_core::Timestamp;
-use dimensionos_core::allocation::{Allocation, Hold, KeyedDecision, LimitOverride};
+use dimensionos_core::allocation::{HeavyUse, HeavyUser, Hold, KeyedDecision, LimitOverride, TierName, TierVersion};
 use dimensionos_core::auth::{AccessKey, KeyId, PasswordHash, RefreshRecord, Session};
 use dimensionos_core::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId, ViolationId};
 use dimensionos_core::jobs::{JobLease, JobRun};
@@ -141,8 +141,10 @@ ports! {
         asks access_key(digest: &SecretDigest) -> Option<AccessKey>;
     }
     Tiers {
-        asks allocations() -> Vec<Allocation>;
-        writes insert_allocation(allocation: &Allocation) -> ();
+        asks tier_versions() -> Vec<TierVersion>;
+        writes insert_tier_version(version: &TierVersion) -> ();
+        asks tier_accounts(tier: TierName) -> u64;
+        asks heavy_users(asked: &HeavyUse, limit: u64) -> (u64, Vec<HeavyUser>);
     }
     Usage {
         asks sources(sources: &[(AccessKeyId, SourceName)]) -> Vec<Option<SourceState>>;

@@ -1,7 +1,7 @@
 //! Each type of the ports as JSON, and back. What does not read back is `None`: such a record is damaged.
 
 use dimensionos_core::allocation::{
-    Allocation, DatabaseEngine, Decision, Hold, KeyedDecision, LimitOverride, Resource, TierName,
+    Allocation, DatabaseEngine, Decision, Hold, KeyedDecision, LimitOverride, Resource, TierName, TierVersion,
 };
 use dimensionos_core::auth::{AccessKey, KeyId, KeyName, PasswordHash, RefreshRecord, Role, Session};
 use dimensionos_core::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId, ViolationId};
@@ -142,6 +142,7 @@ record! {
     Session { id, account, created_at, expires_at, authenticated_at }
     RefreshRecord { digest, session, expires_at, used_at }
     AccessKey { id, role, name, digest, created_at }
+    TierVersion { version, effective_from, allocation }
     Allocation {
         tier, cpu_millicores, ram_megabytes, storage_gigabytes, bandwidth_bits_per_second, database,
         api_calls_per_hour, file_operations_per_hour, price_cents_per_month, trial_days

@@ -6,7 +6,7 @@ mod writing;
 
 use std::time::Duration;
 
-use crate::allocation::{LimitOverride, Resource, TierName};
+use crate::allocation::{OwnLimits, Resource, TierName};
 use crate::id::AccountId;
 use crate::monitoring::reading::{Metrics, Reading, Readings};
 use crate::monitoring::rollup::{Bucket, Rollup};
@@ -124,7 +124,7 @@ mod known {
 #[derive(Debug)]
 pub(crate) struct Past {
     pub(crate) tier: TierName,
-    pub(crate) overrides: Vec<LimitOverride>,
+    pub(crate) own: OwnLimits,
     pub(crate) readings: Readings,
     /// The minutes of the last hour and a bucket.
     pub(crate) minutes: Vec<(Bucket, Rollup)>,

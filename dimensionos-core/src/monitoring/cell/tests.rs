@@ -38,7 +38,7 @@ impl Alone {
     fn new() -> Self {
         Self::resumed(&Past {
             tier: TierName::Free,
-            overrides: Vec::new(),
+            own: OwnLimits::default(),
             readings: Readings::default(),
             minutes: Vec::new(),
             days: Vec::new(),

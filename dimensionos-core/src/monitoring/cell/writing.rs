@@ -44,6 +44,11 @@ impl Locked<'_> {
         self.cell.owner() == account && self.cell.flags.of() & LIVE != 0
     }
 
+    /// Whether it holds an account at all.
+    pub(crate) fn is_live(&self) -> bool {
+        self.cell.flags.of() & LIVE != 0
+    }
+
     /// Whose it is.
     pub(crate) fn account(&self) -> AccountId {
         self.cell.owner()

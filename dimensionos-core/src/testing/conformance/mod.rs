@@ -16,6 +16,7 @@ mod jobs;
 mod payment;
 mod quotas;
 mod sessions;
+mod tiers;
 mod usage;
 mod vouchers;
 
@@ -35,6 +36,7 @@ pub use jobs::*;
 pub use payment::*;
 pub use quotas::*;
 pub use sessions::*;
+pub use tiers::*;
 pub use usage::*;
 pub use vouchers::*;
 
@@ -56,7 +58,9 @@ macro_rules! conformance_cases {
             what_ran_out_is_purged_and_nothing_else,
             a_refresh_token_remembers_its_first_use,
             a_key_name_is_given_once_a_role,
-            a_tier_is_seeded_once,
+            a_version_of_a_tier_is_given_once_and_kept_whole,
+            accounts_are_counted_by_tier,
+            those_are_found_who_use_more_than_so_much,
             usage_adds_up_and_keeps_what_nobody_measured_absent,
             usage_is_read_by_range_and_account,
             old_usage_is_purged_by_its_own_resolution,

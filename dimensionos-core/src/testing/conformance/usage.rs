@@ -3,28 +3,13 @@
 use std::time::Duration;
 
 use super::{NOW, commit, id, read, row, write};
-use crate::allocation::{Allocation, Resource, TierName};
+use crate::allocation::Resource;
 use crate::id::{AccessKeyId, ReplicaId};
 use crate::monitoring::{
     Bucket, Counter, Level, MAX_AMOUNT, Reading, Readings, Resolution, Rollup, Sample, SourceName, SourceState,
 };
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 use crate::time::Timestamp;
-
-pub async fn a_tier_is_seeded_once(store: &dyn Store) {
-    let mut tx = write(store).await;
-    for tier in TierName::ALL {
-        tx.insert_allocation(&Allocation::initial(tier)).await.expect("the tier is new");
-    }
-    commit(tx).await;
-    let mut tx = read(store).await;
-    let mut tiers = tx.allocations().await.unwrap();
-    tiers.sort_by_key(|allocation| allocation.tier);
-    assert_eq!(tiers, TierName::ALL.map(Allocation::initial));
-    drop(tx);
-    let mut tx = write(store).await;
-    assert!(matches!(tx.insert_allocation(&Allocation::initial(TierName::Pro)).await, Err(StoreError::Conflict)));
-}
 
 pub async fn usage_adds_up_and_keeps_what_nobody_measured_absent(store: &dyn Store) {
     let first = Sample::at(NOW).with_level(Level::RamBytes, 10).with_added(Counter::ApiCalls, 1);

@@ -1,10 +1,13 @@
 use sea_orm::entity::prelude::*;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
-#[sea_orm(table_name = "tier_allocations")]
+#[sea_orm(table_name = "tier_versions")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub tier: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub version: i64,
+    pub effective_from: i64,
     pub cpu_millicores: i64,
     pub ram_megabytes: i64,
     pub storage_gigabytes: i64,
