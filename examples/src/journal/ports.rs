@@ -201,11 +201,10 @@ ports! {
         asks policies() -> Vec<PolicyRecord>;
     }
     Jobs {
-        // Not noted: the folder is one process's, and what that process took on ends with it. A job that ran before the
-        // start runs again after it, and comes to the same.
+        // Not noted: the folder is one process's, and what that process took on ends with it.
         asks take_job(job: &'static str, holder: ReplicaId, now: Timestamp, until: Timestamp) -> bool;
         asks job_lease(job: &'static str) -> Option<JobLease>;
-        asks save_job_run(run: &JobRun) -> ();
+        writes save_job_run(run: &JobRun) -> ();
         asks job_runs() -> Vec<JobRun>;
     }
 }

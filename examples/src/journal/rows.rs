@@ -5,6 +5,7 @@ use dimensionos_core::allocation::{
 };
 use dimensionos_core::auth::{AccessKey, KeyId, KeyName, PasswordHash, RefreshRecord, Role, Session};
 use dimensionos_core::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId, ViolationId};
+use dimensionos_core::jobs::{JobName, JobOutcome, JobRun};
 use dimensionos_core::monitoring::{
     Bucket, Counter, Level, LevelRollup, Reading, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow,
 };
@@ -115,6 +116,7 @@ text! {
     Role: this => this.name();
     ServiceStatus: this => this.name();
     Code: this => this.name();
+    JobName: this => this.name();
 }
 
 record! {
@@ -122,6 +124,7 @@ record! {
         id, anonymous_id, pepper, tier, created_at, trial_started_at, trial_ends_at, paid, cancelled_at, active_since,
         told, epoch, operator_status, terms, subject_seed, restrictions
     }
+    JobRun { job, started_at, ended_at, outcome, last_ok_at }
     Told { status, notice, due_at }
     Notice { step_at, days }
     SpentAttestation { digest, request }
@@ -164,6 +167,20 @@ impl Row for Imposed {
     fn read(value: &Value) -> Option<Self> {
         let [sanction, since, author, statement] = value.as_array()?.as_slice() else { return None };
         Some(Self::restore(Row::read(sanction)?, Row::read(since)?, Row::read(author)?, Row::read(statement)?))
+    }
+}
+
+impl Row for JobOutcome {
+    fn write(&self) -> Value {
+        match self {
+            Self::Ok { done } => done.write(),
+            Self::Failed { fault } => fault.write(),
+        }
+    }
+
+    fn read(value: &Value) -> Option<Self> {
+        let failed = || Code::read(value).map(|fault| Self::Failed { fault });
+        u64::read(value).map(|done| Self::Ok { done }).or_else(failed)
     }
 }
 
