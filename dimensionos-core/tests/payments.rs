@@ -381,3 +381,15 @@ async fn a_tombstone_matches_nothing_under_other_keys() {
     let account = account.unwrap().account;
     assert_eq!(account.trial_ends_at, account.created_at.after(DAY * 30));
 }
+
+#[tokio::test]
+async fn a_tombstone_outlives_a_change_of_the_pepper() {
+    let setting = Setting::new().await;
+    setting.register().await;
+    setting.clock.advance(DAY * 150);
+    follow_clock(&setting.platform).await;
+    let rotated = platform(&setting.store, &setting.clock, keys(&[2, 1])).await;
+    let again = rotated.users().register(&Context::anonymous(), Registration::new(Some(ada()), password())).await;
+    let again = again.unwrap().account;
+    assert_eq!(again.trial_ends_at, again.created_at);
+}
