@@ -4,8 +4,10 @@ import { randomUUID } from "node:crypto";
 
 const address = process.env.CONFORMANCE_SERVER;
 const agentToken = process.env.CONFORMANCE_AGENT;
-assert(address && agentToken, "there is no server: start the tests with conformance/run");
+export const operatorToken = process.env.CONFORMANCE_OPERATOR;
+assert(address && agentToken && operatorToken, "there is no server: start the tests with conformance/run");
 
+export { address };
 export const endpoint = `${address}/graphql`;
 export const socketEndpoint = endpoint.replace("http", "ws");
 export const password = "violet harbour kestrel 41";
