@@ -52,6 +52,11 @@ test("a query is a next and a complete, and the answer ends", async () => {
   assert.deepEqual(rest, [["complete", ""]]);
 });
 
+test("the last complete has data, without which no EventSource tells of it", async () => {
+  const text = await inTime((await post(TIERS)).text());
+  assert.match(text, /\n\nevent: complete\ndata:[^\n]*\n\n$/);
+});
+
 test("a GET streams as a POST does", async () => {
   const response = await fetch(`${endpoint}?query=${encodeURIComponent(TIERS)}`, { headers: { accept } });
   assert.deepEqual((await inTime(all(response))).map(([name]) => name), ["next", "complete"]);
