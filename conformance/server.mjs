@@ -15,12 +15,13 @@ export const password = "violet harbour kestrel 41";
 export const TIERS = "{ tiers { tier } }";
 export const ME = "{ me { id } }";
 export const USAGE = "subscription { usage(intervalMs: 100) { ram { megabytesUsed } } }";
+const REPORT = "mutation ($input: UsageReportInput!) { reportUsage(input: $input) { samples } }";
 export const LOGIN = `mutation ($email: String!, $password: String!) {
   login(input: { identity: { email: $email }, password: $password }) {
     account { id } tokens { accessToken refreshToken }
   }
 }`;
-export const REGISTER = LOGIN.replace("login", "register").replace("LoginInput", "RegisterInput");
+export const REGISTER = LOGIN.replace("login", "register");
 
 export const bearer = (token) => ({ authorization: `Bearer ${token}` });
 
@@ -67,6 +68,6 @@ export function newMeter() {
   return async (account, megabytes) => {
     sequence += 1;
     const input = { source, sequence, samples: [{ account, ramBytes: megabytes * 1024 * 1024 }] };
-    await granted("mutation ($input: UsageReportInput!) { reportUsage(input: $input) { samples } }", { input }, agentToken);
+    await granted(REPORT, { input }, agentToken);
   };
 }

@@ -2,9 +2,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { createClient } from "graphql-ws";
+import WebSocket from "ws";
+
 import { Socket } from "../socket/socket.mjs";
 import { connect, listen } from "../urql/client.mjs";
-import { ME, USAGE, address, ask, bearer, endpoint, inTime, register } from "../server.mjs";
+import { ME, USAGE, address, ask, bearer, endpoint, granted, inTime, register, socketEndpoint } from "../server.mjs";
 
 async function anHourLater() {
   const response = await fetch(`${address}/development/clock`, {
@@ -35,6 +38,29 @@ test("an open socket is closed, and a new one with the old token is too", async 
   const late = await Socket.open();
   late.init(ada.access);
   assert.equal((await late.closing()).reason, "TOKEN_EXPIRED");
+});
+
+test("a client that brings a new token at each connection goes on listening", async () => {
+  const ada = await register();
+  const refresh = "mutation ($token: String!) { refresh(refreshToken: $token) { tokens { accessToken } } }";
+  let connections = 0;
+  const client = createClient({
+    url: socketEndpoint,
+    webSocketImpl: WebSocket,
+    async connectionParams() {
+      connections += 1;
+      if (connections === 1) return bearer(ada.access);
+      return bearer((await granted(refresh, { token: ada.refresh })).refresh.tokens.accessToken);
+    },
+    retryWait: async () => {},
+  });
+  const usage = client.iterate({ query: USAGE });
+  assert.equal((await inTime(usage.next())).value.data.usage.ram.megabytesUsed, null);
+  await anHourLater();
+  const goingOn = inTime(usage.next()).catch(({ code, reason }) => assert.fail(`closed with ${code}: ${reason}`));
+  assert.equal((await goingOn).value.data.usage.ram.megabytesUsed, null);
+  assert.equal(connections, 2);
+  await usage.return();
 });
 
 test("a stream of events ends with the refusal", async () => {

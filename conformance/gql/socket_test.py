@@ -18,11 +18,10 @@ class Listening:
 
     def connect(self, token=None, **more):
         payload = server.bearer(token) if token else {}
-        # Left alone it offers the older protocol too, and then takes the answer for that one: it looks for the header in
-        # capitals.
-        protocols = {"subprotocols": [PROTOCOL]}
-        transport = self.transport(url=server.SOCKET_ENDPOINT, init_payload=payload, ping_interval=1, **protocols, **more)
-        return Client(transport=transport)
+        # Left alone it offers the older protocol too, and then takes the answer for that one: it looks for the header
+        # in capitals.
+        options = {"init_payload": payload, "subprotocols": [PROTOCOL], "ping_interval": 1, **more}
+        return Client(transport=self.transport(url=server.SOCKET_ENDPOINT, **options))
 
     async def test_a_query_and_a_mutation_are_answered(self):
         variables = {"email": server.new_email(), "password": server.PASSWORD}

@@ -9,8 +9,8 @@ const schema = fileURLToPath(new URL("../../dimensionos-graphql/schema.graphql",
 
 const off = "off";
 const answered = {
-  // A reading, an allocation or a page is a value of what holds it: with an id of its own, caches would mix one account's
-  // with another's. That what has an identity is a Node is tested beside this file.
+  // A reading, an allocation or a page is a value of what holds it: with an id of its own, caches would mix one
+  // account's with another's. That what has an identity is a Node is tested beside this file.
   "@graphql-eslint/strict-id-in-types": off,
   // Fields stand in the order in which they are read: what it is, what it may do, what it uses.
   "@graphql-eslint/alphabetize": off,
@@ -18,16 +18,17 @@ const answered = {
   "@graphql-eslint/no-root-type": off,
   // Names that have been released are never changed: an argument or two stand for themselves, more are one `input`.
   "@graphql-eslint/input-name": off,
-  // A mutation gives what it changed, which caches know by its id; more is asked in a query, under the rules of queries.
+  // A mutation gives what it changed, which caches know by its id; more is asked in a query.
   "@graphql-eslint/require-field-of-type-query-in-mutation-result": off,
   // Signing out or erasing leaves nothing that could be given. Refusals are errors, so the answer is true or none.
   "@graphql-eslint/no-scalar-result-type-on-mutation": off,
-  // A refusal is an error with a code. Null beside it would tell clients nothing, and cost each a check; an operation whose
-  // fields may fail alone is asked as two.
+  // A refusal is an error with a code. Null beside it would tell clients nothing, and cost each a check; fields that
+  // may fail alone are asked in two operations.
   "@graphql-eslint/require-nullable-result-in-root": off,
   // Lists that grow are paged forward, newest first. Nobody pages back from the end of a list that is purged there.
   "@graphql-eslint/relay-arguments": ["error", { includeBoth: false }],
-  // Lists that cannot grow, such as the tiers or the resources, are lists; `nodes` beside `edges` is for who needs no cursors.
+  // Lists that cannot grow, such as the tiers or the resources, are lists; `nodes` beside `edges` is for who needs no
+  // cursors.
   "@graphql-eslint/relay-edge-types": [
     "error",
     { withEdgeSuffix: true, shouldImplementNode: true, listTypeCanWrapOnlyEdgeType: false },

@@ -1,4 +1,5 @@
-// Relay's runtime on what its compiler made of the documents: HTTP for what answers once, a WebSocket for what is watched.
+// Relay's runtime on what its compiler made of the documents: HTTP for what answers once, a WebSocket for what is
+// watched.
 import { spawnSync } from "node:child_process";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { after } from "node:test";

@@ -44,7 +44,8 @@ test("a mutation registers and signs in over a socket", async () => {
 
 test("an operation that is not executed ends with its error: no complete follows", async () => {
   const socket = await Socket.of();
-  for (const query of ["{", "{ nonsense }", "subscription { nonsense }", "query A { me { id } } query B { me { id } }"]) {
+  const unnamed = "query A { me { id } } query B { me { id } }";
+  for (const query of ["{", "{ nonsense }", "subscription { nonsense }", unnamed]) {
     socket.start("1", query);
     const { type, id, payload } = await socket.hear();
     assert.deepEqual([type, id], ["error", "1"], query);
