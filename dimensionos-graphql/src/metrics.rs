@@ -19,8 +19,10 @@ use crate::metrics::jobs::JobFigures;
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
-    requests: Family<[(&'static str, &'static str); 1], Counter>,
-    operations: Family<[(&'static str, &'static str); 1], Counter>,
+    /// By class of status, from 1xx.
+    requests: [Counter; 5],
+    /// Refused, with errors, and without: found once, since every answer counts.
+    operations: [Counter; 3],
     subscriptions: Gauge<i64, AtomicI64>,
     cells: Gauge<i64, AtomicI64>,
     resident: Gauge<i64, AtomicI64>,
@@ -30,10 +32,13 @@ pub(crate) struct Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("dimensionos");
-        let requests = Family::default();
+        let requests = Family::<[(&'static str, &'static str); 1], Counter>::default();
         registry.register("http_requests", "HTTP requests answered, by class of status", requests.clone());
-        let operations = Family::default();
+        let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+        let requests = classes.map(|class| requests.get_or_create_owned(&[("status", class)]));
+        let operations = Family::<[(&'static str, &'static str); 1], Counter>::default();
         registry.register("operations", "GraphQL results given, by outcome", operations.clone());
+        let operations = ["refused", "errors", "ok"].map(|name| operations.get_or_create_owned(&[("outcome", name)]));
         let subscriptions = Gauge::default();
         registry.register("streams", "Operations running on live connections", subscriptions.clone());
         let cells = Gauge::default();
@@ -57,23 +62,17 @@ impl Drop for Subscribed {
 
 impl Metrics {
     pub(crate) fn served(&self, status: u16) {
-        let class = match status {
-            100..200 => "1xx",
-            200..300 => "2xx",
-            300..400 => "3xx",
-            400..500 => "4xx",
-            _ => "5xx",
-        };
-        self.requests.get_or_create(&[("status", class)]).inc();
+        let class = usize::from((status / 100).clamp(1, 5)) - 1;
+        self.requests[class].inc();
     }
 
     pub(crate) fn answered(&self, answer: &Answer) {
         let outcome = match (answer.is_request_error(), answer.errors().is_empty()) {
-            (true, _) => "refused",
-            (false, false) => "errors",
-            (false, true) => "ok",
+            (true, _) => 0,
+            (false, false) => 1,
+            (false, true) => 2,
         };
-        self.operations.get_or_create(&[("outcome", outcome)]).inc();
+        self.operations[outcome].inc();
     }
 
     pub(crate) fn subscribed(&self) -> Subscribed {

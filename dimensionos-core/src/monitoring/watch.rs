@@ -98,41 +98,40 @@ pub(super) fn changes(
     interval: Duration,
 ) -> impl Stream<Item = Metrics> + Send + use<> {
     let drift = interval_at(Instant::now() + DRIFT_INTERVAL, DRIFT_INTERVAL);
-    let watch =
-        Watch { following: Following::begin(metering, cell), clock, slots: Slots::new(interval), drift, seen: None };
+    let watch = Watch {
+        following: Following::begin(metering, cell),
+        clock,
+        slots: Slots { interval, next: None },
+        drift,
+        seen: None,
+    };
     futures_util::stream::unfold(watch, |mut watch| async move {
         let metrics = watch.next().await;
         Some((metrics, watch))
     })
 }
 
-/// Time cut into intervals, each of which has one value at most. The cuts stay where they are: counted from the last
-/// value instead, one late value would make every later one as late.
+/// When the next value may be given. Changes that come as often as the interval each find theirs open: it is counted
+/// from when the last was due, and not from when it was given, or one late value would make every later one as late.
 #[derive(Debug)]
 struct Slots {
     interval: Duration,
-    first: Instant,
-    /// When the slot after the last value's begins.
-    next: Instant,
+    /// Absent until the first change: the value with which watching begins is none.
+    next: Option<Instant>,
 }
 
 impl Slots {
-    fn new(interval: Duration) -> Self {
-        let now = Instant::now();
-        Self { interval, first: now, next: now }
-    }
-
     async fn open(&self) {
         // A timer is dearer than a look at the clock, and whoever changes as often as it is watched needs none.
-        if Instant::now() < self.next {
-            tokio::time::sleep_until(self.next).await;
+        if let Some(next) = self.next.filter(|next| Instant::now() < *next) {
+            tokio::time::sleep_until(next).await;
         }
     }
 
     fn take(&mut self) {
-        let slot = self.first.elapsed().as_nanos() / self.interval.as_nanos().max(1);
-        let passed = u32::try_from(slot + 1).unwrap_or(u32::MAX);
-        self.next = self.first + self.interval.saturating_mul(passed);
+        let now = Instant::now();
+        let due = self.next.filter(|due| now < *due + self.interval / 2);
+        self.next = Some(due.unwrap_or(now) + self.interval);
     }
 }
 
@@ -151,11 +150,14 @@ impl Watch {
             // The version first: a change after it is seen next time.
             let version = cell.cell().version();
             let metrics = metering.metrics(cell.cell(), self.clock.now());
-            let is_news = self.seen.is_none_or(|(_, seen)| seen != metrics);
-            self.seen = Some((version, metrics));
-            if is_news {
-                self.slots.take();
-                return metrics;
+            let before = self.seen.replace((version, metrics));
+            match before {
+                None => return metrics,
+                Some((_, before)) if before != metrics => {
+                    self.slots.take();
+                    return metrics;
+                }
+                Some(_) => {}
             }
         }
     }

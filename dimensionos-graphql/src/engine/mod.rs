@@ -12,13 +12,16 @@ mod persisted;
 mod validator;
 mod variables;
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use async_graphql::parser::types::{ExecutableDocument, Field, OperationType};
 use async_graphql::{Request, ServerError, ValidationMode, Variables};
 use dimensionos_core::allocation::Resource;
 use dimensionos_core::auth::Source;
 use dimensionos_core::{Caller, Code, Context, Error, Platform, RequestId, Timestamp};
+use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt};
 
@@ -50,6 +53,28 @@ pub(crate) struct Prepared {
     pub(crate) kind: OperationType,
     /// Whether it may be executed also where its caller has no more calls.
     is_essential: bool,
+}
+
+/// What an operation gives. What it takes to begin is given back once it has: many are watched for long.
+pub(crate) enum Answers {
+    Beginning(BoxFuture<'static, BoxStream<'static, Answer>>),
+    Going(BoxStream<'static, Answer>),
+}
+
+impl Stream for Answers {
+    type Item = Answer;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut std::task::Context<'_>) -> Poll<Option<Answer>> {
+        loop {
+            match &mut *self {
+                Self::Beginning(beginning) => {
+                    let begun = std::task::ready!(beginning.as_mut().poll(context));
+                    *self = Self::Going(begun);
+                }
+                Self::Going(answers) => return answers.as_mut().poll_next(context),
+            }
+        }
+    }
 }
 
 /// Executes operations over one platform.
@@ -217,18 +242,20 @@ impl Engine {
     }
 
     /// Executes any operation; a query or mutation is a stream of one answer.
-    pub(crate) fn stream(&self, prepared: Prepared, context: Context) -> BoxStream<'static, Answer> {
+    pub(crate) fn stream(&self, prepared: Prepared, context: Context) -> Answers {
         let engine = self.clone();
-        let begun = async move {
+        Answers::Beginning(Box::pin(async move {
             if let Err(error) = engine.charge(&prepared, &context).await {
                 return futures_util::stream::iter([Answer::refused(error)]).boxed();
+            }
+            if let Some(answer) = engine.answer_compiled(&prepared, &context).await {
+                return futures_util::stream::iter([answer]).boxed();
             }
             match engine.watch(&prepared, &context).await {
                 Some(written) => written.boxed(),
                 None => engine.answers(prepared, context).boxed(),
             }
-        };
-        futures_util::stream::once(begun).flatten().boxed()
+        }))
     }
 
     fn answers(&self, prepared: Prepared, context: Context) -> impl Stream<Item = Answer> + Send + use<> {

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use async_graphql::ServerError;
 use async_graphql::parser::types::OperationType;
-use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{IntoResponse, Response};
+use axum::body::Body;
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
+use bytes::Bytes;
 use dimensionos_core::Context;
 use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt};
@@ -21,7 +23,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(12);
 /// Streams an operation's results.
 pub(super) fn stream(app: &App, prepared: Prepared, context: &Context) -> Response {
     let is_live = prepared.kind == OperationType::Subscription;
-    let results = app.engine.stream(prepared, context.clone());
+    let results = app.engine.stream(prepared, context.clone()).boxed();
     if !is_live {
         // What answers once was let in once: a suspended account may still export or sign out in this form too.
         return respond(app, results, context);
@@ -39,17 +41,29 @@ fn respond(app: &App, results: impl Stream<Item = Answer> + Send + 'static, cont
     let metrics = std::sync::Arc::clone(&app.metrics);
     let watching = metrics.subscribed();
     let next = results.map(move |answer| {
-        metrics.answered(&answer);
-        Event::default().event("next").data(String::from_utf8_lossy(&answer.to_json()))
-    });
-    let complete = futures_util::stream::iter([Event::default().event("complete").data("")]);
-    let events = next.chain(complete).map(move |event| {
         let _ = &watching;
-        Ok::<_, Infallible>(event)
+        metrics.answered(&answer);
+        // JSON has no line breaks of its own: one line of data is all of it.
+        Bytes::from([b"event: next\ndata: ", &*answer.to_json(), b"\n\n"].concat())
     });
-    let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response();
+    // With a line of data, though an empty one: browsers pass on no event without.
+    let complete = futures_util::stream::iter([Bytes::from_static(b"event: complete\ndata:\n\n")]);
+    let body = Body::from_stream(kept_alive(next.chain(complete)).map(Ok::<_, Infallible>));
+    let mut response = Response::new(body);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
     graphql::name(&mut response, context);
     response
+}
+
+/// The events, and where there are none for a while, a comment.
+fn kept_alive(events: impl Stream<Item = Bytes> + Send + 'static) -> impl Stream<Item = Bytes> + Send {
+    futures_util::stream::unfold(events.boxed(), |mut events| async {
+        let event = match tokio::time::timeout(KEEP_ALIVE, events.next()).await {
+            Ok(event) => event?,
+            Err(_) => Bytes::from_static(b":\n\n"),
+        };
+        Some((event, events))
+    })
 }
 
 /// The results until the caller may no longer listen, or the server stops.

@@ -1,5 +1,7 @@
 //! The messages of `graphql-transport-ws`.
 
+use std::borrow::Cow;
+
 use async_graphql::ServerError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -16,22 +18,38 @@ pub(super) enum ClientMessage {
     /// Opens the connection, with the client's credentials.
     ConnectionInit {
         #[serde(default)]
-        payload: Option<Value>,
+        payload: Option<Object>,
     },
     /// Starts an operation.
-    Subscribe { id: String, payload: Operation },
+    Subscribe { id: Id, payload: Operation },
     /// Ends an operation.
-    Complete { id: String },
+    Complete { id: Id },
     /// Asks for a pong.
     Ping {
         #[serde(default)]
-        payload: Option<Value>,
+        payload: Option<Object>,
     },
     /// Answers a ping.
     Pong {
         #[serde(default, rename = "payload")]
-        _payload: Option<Value>,
+        _payload: Option<Object>,
     },
+}
+
+/// What a message may say beside its type.
+pub(super) type Object = serde_json::Map<String, Value>;
+
+/// What a client calls an operation: anything but nothing.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Id(pub(super) String);
+
+impl TryFrom<String> for Id {
+    type Error = &'static str;
+
+    fn try_from(id: String) -> Result<Self, Self::Error> {
+        if id.is_empty() { Err("an id is not empty") } else { Ok(Self(id)) }
+    }
 }
 
 /// What the server says.
@@ -48,7 +66,7 @@ pub(super) enum ServerMessage<'a> {
     },
     Pong {
         #[serde(skip_serializing_if = "Option::is_none")]
-        payload: Option<Value>,
+        payload: Option<Object>,
     },
 }
 
@@ -71,14 +89,21 @@ pub(super) fn next_text(id: &str, answer: &Answer) -> String {
 }
 
 /// Why a socket is closed. A reason has at most 123 bytes on the wire; these are short.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Closing {
     pub(super) code: u16,
-    pub(super) reason: &'static str,
+    pub(super) reason: Cow<'static, str>,
 }
 
 const fn closing(code: u16, reason: &'static str) -> Closing {
-    Closing { code, reason }
+    Closing { code, reason: Cow::Borrowed(reason) }
+}
+
+/// An id that is in use. So much of it is told as leaves the reason short enough.
+pub(super) fn duplicate_id(id: &str) -> Closing {
+    const MOST_CHARACTERS: usize = 20;
+    let told: String = id.chars().take(MOST_CHARACTERS).collect();
+    Closing { code: 4409, reason: Cow::Owned(format!("Subscriber for {told} already exists")) }
 }
 
 pub(super) const GOING_AWAY: Closing = closing(1001, "Going away");
@@ -87,12 +112,13 @@ pub(super) const TOO_OFTEN: Closing = closing(1013, "RATE_LIMITED");
 pub(super) const INTERNAL: Closing = closing(1011, "Internal error");
 pub(super) const BAD_MESSAGE: Closing = closing(4400, "Invalid message received");
 pub(super) const UNAUTHORIZED: Closing = closing(4401, "Unauthorized");
-pub(super) const TOKEN_EXPIRED: Closing = closing(4401, "TOKEN_EXPIRED");
+// Forbidden, and not unauthorised: clients take the latter for a fault of their own and give up, where a new token at a
+// new connection is all that is needed.
+pub(super) const TOKEN_EXPIRED: Closing = closing(4403, "TOKEN_EXPIRED");
 pub(super) const TOKEN_INVALID: Closing = closing(4403, "TOKEN_INVALID");
 pub(super) const SUSPENDED: Closing = closing(4403, "SERVICE_SUSPENDED");
 pub(super) const CANCELLED: Closing = closing(4403, "SERVICE_CANCELLED");
 pub(super) const TERMS_NOT_ACCEPTED: Closing = closing(4403, "TERMS_NOT_ACCEPTED");
 pub(super) const BAD_PROTOCOL: Closing = closing(4406, "Subprotocol not acceptable");
 pub(super) const INIT_TIMEOUT: Closing = closing(4408, "Connection initialisation timeout");
-pub(super) const DUPLICATE_ID: Closing = closing(4409, "Subscriber already exists");
 pub(super) const SECOND_INIT: Closing = closing(4429, "Too many initialisation requests");

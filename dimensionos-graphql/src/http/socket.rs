@@ -1,6 +1,8 @@
 //! One WebSocket: any number of operations over `graphql-transport-ws`, for one caller.
 
 use std::collections::HashSet;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_graphql::parser::types::OperationType;
@@ -9,8 +11,8 @@ use axum::http::{HeaderValue, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use dimensionos_core::auth::Source;
 use dimensionos_core::{Caller, Error, Refusal};
-use futures_util::stream::{BoxStream, once};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::stream::once;
+use futures_util::{SinkExt, Stream, StreamExt};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
@@ -21,16 +23,17 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 
-use crate::engine::{Answer, Operation};
+use crate::engine::{Answer, Answers, Operation as Asked};
 use crate::error::{request_error, too_often, whole_seconds};
 use crate::http::bearer::Unheard;
 use crate::http::listeners::{Ended, Listening};
 use crate::http::protocol::{
-    BAD_MESSAGE, BAD_PROTOCOL, CANCELLED, ClientMessage, Closing, DUPLICATE_ID, GOING_AWAY, INIT_TIMEOUT, INTERNAL,
-    NAME, SECOND_INIT, SUSPENDED, ServerMessage, TERMS_NOT_ACCEPTED, TOKEN_EXPIRED, TOKEN_INVALID, TOO_BIG, TOO_OFTEN,
-    UNAUTHORIZED, next_text,
+    BAD_MESSAGE, BAD_PROTOCOL, CANCELLED, ClientMessage, Closing, GOING_AWAY, INIT_TIMEOUT, INTERNAL, NAME, Object,
+    SECOND_INIT, SUSPENDED, ServerMessage, TERMS_NOT_ACCEPTED, TOKEN_EXPIRED, TOKEN_INVALID, TOO_BIG, TOO_OFTEN,
+    UNAUTHORIZED, duplicate_id, next_text,
 };
 use crate::http::{App, bearer, upgrade};
+use crate::metrics::Subscribed;
 
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
@@ -85,10 +88,25 @@ pub(super) fn open(app: App, source: Option<Source>, mut request: Request<Body>)
     response
 }
 
-/// What an operation's stream gives.
-enum Event {
-    Answer(Answer),
-    Done,
+/// One operation under way.
+struct Operation {
+    answers: Answers,
+    has_ended: bool,
+    _watching: Subscribed,
+}
+
+/// What an operation gives; absent once it has ended.
+impl Stream for Operation {
+    type Item = Option<Answer>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.has_ended {
+            return Poll::Ready(None);
+        }
+        let answer = ready!(Pin::new(&mut self.answers).poll_next(context));
+        self.has_ended = answer.is_none();
+        Poll::Ready(Some(answer))
+    }
 }
 
 struct Connection {
@@ -99,7 +117,7 @@ struct Connection {
     /// Who listens, once `connection_init` has said so.
     caller: Option<Caller>,
     listening: Option<Listening>,
-    operations: StreamMap<String, BoxStream<'static, Event>>,
+    operations: StreamMap<String, Operation>,
     /// Those of the operations that answer once.
     one_shots: HashSet<String>,
     /// Why the socket is closed once they have answered, and when at the latest.
@@ -152,10 +170,10 @@ impl Connection {
         loop {
             let done = tokio::select! {
                 ended = ended(self.listening.as_ref()) => self.stop_listening(&ended),
-                () = last_moment(self.ending), if self.ending.is_some() => self.end(),
+                () = last_moment(self.ending.as_ref().map(|(at, _)| *at)), if self.ending.is_some() => self.end(),
                 _ = pings.tick() => self.ping().await,
                 message = self.socket.next() => self.receive(message).await,
-                Some((id, event)) = self.operations.next() => self.tell(&id, event).await,
+                Some((id, answer)) = self.operations.next() => self.tell(&id, answer).await,
             };
             if let Err(end) = done {
                 return end;
@@ -167,7 +185,8 @@ impl Connection {
         self.heard_at = Instant::now();
         match message {
             Some(Ok(Message::Text(text))) => match serde_json::from_str(&text) {
-                Ok(message) => self.act(message).await,
+                // Apart, so that a socket on which little is said does not carry the room for it.
+                Ok(message) => Box::pin(self.act(message)).await,
                 Err(_) => Err(Some(BAD_MESSAGE)),
             },
             Some(Ok(Message::Binary(_))) => Err(Some(BAD_MESSAGE)),
@@ -186,9 +205,9 @@ impl Connection {
     async fn act(&mut self, message: ClientMessage) -> Result<(), End> {
         match message {
             ClientMessage::ConnectionInit { payload } => self.init(payload).await,
-            ClientMessage::Subscribe { id, payload } => self.subscribe(id, payload).await,
+            ClientMessage::Subscribe { id, payload } => self.subscribe(id.0, payload).await,
             ClientMessage::Complete { id } => {
-                self.forget(&id);
+                self.forget(&id.0);
                 Ok(())
             }
             ClientMessage::Ping { payload } => self.answer_ping(payload).await,
@@ -196,16 +215,11 @@ impl Connection {
         }
     }
 
-    async fn init(&mut self, payload: Option<Value>) -> Result<(), End> {
+    async fn init(&mut self, payload: Option<Object>) -> Result<(), End> {
         if self.caller.is_some() {
             return Err(Some(SECOND_INIT));
         }
-        let credentials = match &payload {
-            None | Some(Value::Null) => None,
-            Some(Value::Object(_)) => credentials(payload.as_ref()),
-            Some(_) => return Err(Some(BAD_MESSAGE)),
-        };
-        let caller = match credentials {
+        let caller = match credentials(payload.as_ref()) {
             None => Caller::Anonymous,
             Some(credentials) => presented(&self.app, credentials, self.source).await?,
         };
@@ -217,7 +231,7 @@ impl Connection {
 
     /// Answers a ping. One that carries credentials renews the connection's token in place: whatever is under way goes
     /// on, for the same account alone.
-    async fn answer_ping(&mut self, payload: Option<Value>) -> Result<(), End> {
+    async fn answer_ping(&mut self, payload: Option<Object>) -> Result<(), End> {
         let Some(credentials) = credentials(payload.as_ref()) else {
             return self.send(&ServerMessage::Pong { payload }).await;
         };
@@ -239,13 +253,13 @@ impl Connection {
         self.send(&ServerMessage::Pong { payload: None }).await
     }
 
-    async fn subscribe(&mut self, id: String, operation: Operation) -> Result<(), End> {
+    async fn subscribe(&mut self, id: String, operation: Asked) -> Result<(), End> {
         let Some(caller) = self.caller.clone() else { return Err(Some(UNAUTHORIZED)) };
         if self.ending.is_some() {
             return self.end();
         }
         if self.operations.contains_key(&id) {
-            return Err(Some(DUPLICATE_ID));
+            return Err(Some(duplicate_id(&id)));
         }
         if self.operations.len() >= MAX_OPERATIONS {
             let answer = Answer::refused(request_error("too many operations on one connection", "BUSY"));
@@ -262,22 +276,18 @@ impl Connection {
         }
         let answers = match prepared {
             Ok(prepared) => self.app.engine.stream(prepared, context),
-            Err(error) => once(async { Answer::refused(error) }).boxed(),
+            Err(error) => Answers::Going(once(async { Answer::refused(error) }).boxed()),
         };
-        let watching = self.app.metrics.subscribed();
-        let answers = answers.map(move |answer| {
-            let _ = &watching;
-            Event::Answer(answer)
-        });
-        self.operations.insert(id, answers.chain(once(async { Event::Done })).boxed());
+        let operation = Operation { answers, has_ended: false, _watching: self.app.metrics.subscribed() };
+        self.operations.insert(id, operation);
         Ok(())
     }
 
     /// Passes on what an operation gave. Nothing is taken from any operation while this waits for a slow reader: what
     /// a usage stream gives afterwards is its newest value.
-    async fn tell(&mut self, id: &str, event: Event) -> Result<(), End> {
-        match event {
-            Event::Answer(answer) => {
+    async fn tell(&mut self, id: &str, answer: Option<Answer>) -> Result<(), End> {
+        match answer {
+            Some(answer) => {
                 self.app.metrics.answered(&answer);
                 if answer.is_request_error() {
                     // An error ends its operation: nothing follows it, not even `complete`.
@@ -286,7 +296,7 @@ impl Connection {
                 }
                 self.write(Message::text(next_text(id, &answer))).await
             }
-            Event::Done => {
+            None => {
                 self.forget(id);
                 self.send(&ServerMessage::Complete { id }).await?;
                 if self.ending.is_some() && self.operations.is_empty() { self.end() } else { Ok(()) }
@@ -303,12 +313,12 @@ impl Connection {
     fn wind_up(&mut self, closing: Closing) -> Result<(), End> {
         let live: Vec<String> = self.operations.keys().filter(|id| !self.one_shots.contains(*id)).cloned().collect();
         live.iter().for_each(|id| self.forget(id));
-        let (at, _) = *self.ending.get_or_insert((Instant::now() + LAST_ANSWERS, closing));
+        let at = self.ending.get_or_insert((Instant::now() + LAST_ANSWERS, closing)).0;
         if self.operations.is_empty() || at <= Instant::now() { self.end() } else { Ok(()) }
     }
 
     fn end(&self) -> Result<(), End> {
-        Err(self.ending.map(|(_, closing)| closing))
+        Err(self.ending.as_ref().map(|(_, closing)| closing.clone()))
     }
 
     fn stop_listening(&mut self, ended: &Ended) -> Result<(), End> {
@@ -349,7 +359,7 @@ impl Connection {
 
     async fn close(mut self, closing: End) {
         let Some(Closing { code, reason }) = closing else { return };
-        let frame = CloseFrame { code: code.into(), reason: reason.into() };
+        let frame = CloseFrame { code: code.into(), reason: reason.as_ref().into() };
         if self.write(Message::Close(Some(frame))).await.is_err() {
             return;
         }
@@ -371,15 +381,15 @@ async fn ended(listening: Option<&Listening>) -> Ended {
     }
 }
 
-async fn last_moment(ending: Option<(Instant, Closing)>) {
-    if let Some((at, _)) = ending {
+async fn last_moment(ending: Option<Instant>) {
+    if let Some(at) = ending {
         tokio::time::sleep_until(at).await;
     }
 }
 
 /// What a payload has under `authorization`.
-fn credentials(payload: Option<&Value>) -> Option<&Value> {
-    let payload = payload?.as_object()?;
+fn credentials(payload: Option<&Object>) -> Option<&Value> {
+    let payload = payload?;
     payload.get("authorization").or_else(|| payload.get("Authorization"))
 }
 

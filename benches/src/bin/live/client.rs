@@ -171,7 +171,7 @@ async fn watch(socket: &mut Socket, shared: &Shared, last: &AtomicU64, is_stalle
             }
             Ok(Frame::Ping(payload)) => payload.to_vec(),
             Ok(Frame::Other) => continue,
-            Ok(Frame::Close(_)) | Err(_) => return,
+            Ok(Frame::Close) | Err(_) => return,
         };
         if socket.pong(&pinged).await.is_err() {
             return;

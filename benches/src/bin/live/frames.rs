@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 pub(crate) enum Frame<'a> {
     Text(&'a [u8]),
     Ping(&'a [u8]),
-    Close(u16),
+    Close,
     Other,
 }
 
@@ -87,7 +87,7 @@ impl Socket {
         let payload = &self.heard[start..end];
         Ok(match self.heard[0] & 0x0f {
             1 => Frame::Text(payload),
-            8 => Frame::Close(payload.first_chunk().map_or(1005, |code| u16::from_be_bytes(*code))),
+            8 => Frame::Close,
             9 => Frame::Ping(payload),
             _ => Frame::Other,
         })

@@ -37,6 +37,9 @@ struct Options {
     /// How many of them never read.
     #[arg(long, default_value_t = 0)]
     stalled: usize,
+    /// Has the server keep what is recorded in SQLite, each second, which costs more than to tell of it.
+    #[arg(long)]
+    sqlite: bool,
     /// Measures the floor too.
     #[arg(long)]
     floor: bool,
@@ -63,6 +66,7 @@ impl Server {
         let mut child = Command::new(program)
             .args(["--role", role, "--accounts", &accounts.to_string()])
             .args(["--subscribers", &options.subscribers.to_string()])
+            .args(options.sqlite.then_some("--sqlite"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -122,7 +126,7 @@ fn measure(role: &str, options: &Options) -> Figures {
 fn main() {
     let options = Options::parse();
     match options.role.as_deref() {
-        Some("server") => return server::run(options.accounts.unwrap_or(1)),
+        Some("server") => return server::run(options.accounts.unwrap_or(1), options.sqlite),
         Some("floor") => return floor::run(options.accounts.unwrap_or(1)),
         Some(other) => panic!("no role is called {other}"),
         None => {}

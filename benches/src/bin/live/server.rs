@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use dimensionos_core::auth::{HashCost, Password};
 use dimensionos_core::monitoring::{Counter, Level, Meter, Sample};
+use dimensionos_core::store::MemoryStore;
 use dimensionos_core::users::Registration;
 use dimensionos_core::{Clock, Context, Platform, SystemClock};
 use dimensionos_graphql::config::Environment;
@@ -20,12 +21,16 @@ use crate::figures::microseconds;
 /// A second is cut into so many parts, in each of which as many accounts change.
 pub(crate) const PARTS: usize = 100;
 
-pub(crate) fn run(accounts: usize) {
+/// Serves over SQLite, or over memory: what is recorded is then written nowhere, and what is left is what watching costs.
+pub(crate) fn run(accounts: usize, has_sqlite: bool) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
-        let (database, _folder) = testing::sqlite().await;
-        let builder = Platform::builder(database).hash_cost(HashCost::for_tests());
-        let platform = builder.open().await.expect("a platform");
+        let database = if has_sqlite { Some(testing::sqlite().await) } else { None };
+        let builder = match &database {
+            Some((database, _)) => Platform::builder(database.clone()),
+            None => Platform::builder(MemoryStore::default()),
+        };
+        let platform = builder.hash_cost(HashCost::for_tests()).open().await.expect("a platform");
         let (mut meters, mut tokens) = (Vec::new(), Vec::new());
         for _ in 0..accounts {
             let password = Password::new("violet harbour kestrel 41").expect("a password");
