@@ -73,7 +73,7 @@ struct Query;
 
 #[graphql_object(context = Asking)]
 impl Query {
-    async fn me(context: &Asking) -> FieldResult<Account> {
+    fn me(context: &Asking) -> FieldResult<Account> {
         if !context.is_known {
             return Err("who are you?".into());
         }
