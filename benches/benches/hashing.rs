@@ -11,7 +11,7 @@ use dimensionos_core::users::{Identity, Registration};
 use dimensionos_core::{Context, Platform};
 use dimensionos_graphql::config::Environment;
 use dimensionos_graphql::serve::serve;
-use dimensionos_graphql::{App, Engine, Limits};
+use dimensionos_graphql::{App, Calls, Engine, EngineOptions, SourceRate};
 use dimensionos_store::testing;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -115,8 +115,10 @@ async fn measure(floor: f64) {
     let identity = Identity::email("ada@example.org").expect("an address");
     let registration = Registration::new(Some(identity), Password::new(PASSWORD).expect("a password"));
     let registered = platform.users().register(&Context::anonymous(), registration).await.expect("an account");
-    let engine = Engine::new(platform.clone(), Limits::default(), true);
+    let engine = Engine::new(platform.clone(), EngineOptions { calls: Calls::Free, ..EngineOptions::default() });
     let app = App::new(engine, Environment::Development, Vec::new());
+    // What is measured is not how often one source may ask.
+    let app = app.with_source_rate(SourceRate { per_second: 0, burst: 1 });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}/graphql", listener.local_addr().expect("an address"));
     let stop = CancellationToken::new();

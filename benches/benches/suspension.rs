@@ -13,7 +13,7 @@ use dimensionos_core::users::Registration;
 use dimensionos_core::{AccountId, Code, Context, Platform};
 use dimensionos_graphql::config::Environment;
 use dimensionos_graphql::serve::serve;
-use dimensionos_graphql::{App, Engine, Limits};
+use dimensionos_graphql::{App, Calls, Engine, EngineOptions, SourceRate};
 use dimensionos_store::testing;
 use futures_util::{SinkExt, StreamExt};
 use tokio_tungstenite::tungstenite::Message;
@@ -72,8 +72,10 @@ async fn operations(platform: &Platform, account: AccountId, token: &BearerToken
 
 async fn sockets(platform: &Platform, account: AccountId, token: &BearerToken) {
     set(platform, account, ServiceStatus::Active).await;
-    let engine = Engine::new(platform.clone(), Limits::default(), true);
+    let engine = Engine::new(platform.clone(), EngineOptions { calls: Calls::Free, ..EngineOptions::default() });
     let app = App::new(engine, Environment::Development, Vec::new());
+    // What is measured is not how often one source may ask.
+    let app = app.with_source_rate(SourceRate { per_second: 0, burst: 1 });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let stop = CancellationToken::new();

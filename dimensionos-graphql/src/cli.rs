@@ -21,7 +21,6 @@ use crate::config::{Environment, Settings, Written};
 use crate::demo::Demo;
 use crate::doctor::{self, Finding};
 use crate::engine::Engine;
-use crate::guard::Limits;
 use crate::http::App;
 use crate::keys::DataDirLock;
 use crate::{keys, logging, schema, serve};
@@ -266,10 +265,9 @@ async fn serve_until_told(settings: &Settings, written: Written, options: &Serve
     replace_keys_when_told(&platform, written)?;
     let listener = TcpListener::bind(settings.listen).await?;
     let address = serve::address(&listener)?;
-    let has_introspection = settings.environment == Environment::Development;
-    let engine = Engine::new(platform.clone(), Limits::default(), has_introspection);
+    let engine = Engine::new(platform.clone(), settings.engine.clone());
     let app = App::new(engine, settings.environment, settings.allowed_origins.clone());
-    let app = app.behind(settings.trusted_proxies).with_test_clock(clock);
+    let app = app.behind(settings.trusted_proxies).with_source_rate(settings.source_rate).with_test_clock(clock);
     println!("listening on {address}");
     if options.demo {
         let (demo, account) = Demo::open(&platform, &settings.data_dir).await?;

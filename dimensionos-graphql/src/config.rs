@@ -1,5 +1,7 @@
 //! Settings: flags, then the environment, then `dimensionos.toml`, then defaults.
 
+mod limits;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,6 +17,9 @@ use dimensionos_core::payment::{BillingIssuer, LapsePeriods};
 use dimensionos_core::users::{Terms, TermsVersion};
 use dimensionos_store::Database;
 use zeroize::Zeroizing;
+
+use crate::engine::EngineOptions;
+use crate::http::SourceRate;
 
 /// What every variable of the environment that is ours begins with.
 const PREFIX: &str = "DIMENSIONOS_";
@@ -79,6 +84,10 @@ pub struct Settings {
     pub retention: Retention,
     /// How many proxies of ours stand in front.
     pub trusted_proxies: u8,
+    /// What operations may be, and which.
+    pub engine: EngineOptions,
+    /// How often a source may ask without a token that holds.
+    pub source_rate: SourceRate,
 }
 
 /// Where the database is; it may hold a password, and prints without it.
@@ -202,6 +211,22 @@ settings! {
     minute_retention_hours "MINUTE_RETENTION_HOURS" "Hours that usage by the minute is kept, 2 at least [default: 48]",
     hour_retention_days "HOUR_RETENTION_DAYS" "Days that usage by the hour is kept, 32 at least [default: 90]",
     day_retention_days "DAY_RETENTION_DAYS" "Days that usage by the day is kept [default: 1098]",
+    max_body_bytes "MAX_BODY_BYTES" "Bytes of a request's body, or of a message on a socket [default: 262144]",
+    max_document_bytes "MAX_DOCUMENT_BYTES" "Bytes of a document [default: 65536]",
+    max_tokens "MAX_TOKENS" "Tokens of a document [default: 8000]",
+    max_bracket_depth "MAX_BRACKET_DEPTH" "How deep a document's brackets may nest, 200 at most [default: 48]",
+    max_directives "MAX_DIRECTIVES" "Directives of a document [default: 64]",
+    max_aliases "MAX_ALIASES" "Aliases of an operation, its fragments written out [default: 64]",
+    max_fields "MAX_FIELDS" "Fields of an operation, its fragments written out [default: 2000]",
+    max_depth "MAX_DEPTH" "How deep an operation's fields may nest, its fragments written out [default: 24]",
+    max_root_fields "MAX_ROOT_FIELDS" "Fields at an operation's root [default: 16]",
+    max_cost "MAX_COST" "What an operation may cost: one a field, times as many as the lists above it may give [default: 10000]",
+    kept_document_bytes "KEPT_DOCUMENT_BYTES" "Bytes of the texts of documents that are kept parsed for the next request [default: 1048576]",
+    persisted_queries "PERSISTED_QUERIES" "`automatic` (default): a document that was sent with its SHA-256 may be asked for by that; `off`; `only`: those of PERSISTED_QUERIES_FILE and no others",
+    persisted_queries_file "PERSISTED_QUERIES_FILE" "JSON: documents by their SHA-256, or a manifest of operations with id and body",
+    charge_api_calls "CHARGE_API_CALLS" "`true` (default): each operation of an account counts as one of its API calls, and is refused where none are left; or `false`",
+    source_rate "SOURCE_RATE" "Requests a second from one source without a token that holds, 0 for no limit [default: 1000]",
+    source_burst "SOURCE_BURST" "Requests at once from a source that has been quiet, 1 at least [default: 5000]",
     trusted_proxies "TRUSTED_PROXIES" "How many proxies stand in front, each adding to X-Forwarded-For whom it heard from; 0 believes nobody's word [default: 0]",
 }
 
@@ -240,6 +265,8 @@ impl Settings {
         }
         let retention = retention(&written)?;
         let lapse_periods = lapse_periods(&written)?;
+        let source_rate = limits::source_rate(&written)?;
+        let engine = limits::engine(&written, environment)?;
         let data_dir = PathBuf::from(written.data_dir.as_deref().unwrap_or("./data"));
         Ok(Self {
             environment,
@@ -264,6 +291,8 @@ impl Settings {
             soft_limits: soft_limits(written.soft_limits.as_deref())?,
             retention,
             trusted_proxies: proxies(written.trusted_proxies.as_deref())?,
+            engine,
+            source_rate,
         })
     }
 }
@@ -443,96 +472,4 @@ fn proxies(text: Option<&str>) -> Result<u8, ConfigError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn variables(pairs: &[(&str, &str)]) -> Result<Written, ConfigError> {
-        from_environment(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
-    }
-
-    #[test]
-    fn flags_come_before_the_environment_and_that_before_the_file() {
-        let flags = Written { listen: Some("127.0.0.1:1".to_owned()), ..Written::default() };
-        let environment = variables(&[("DIMENSIONOS_LISTEN", "127.0.0.1:2"), ("DIMENSIONOS_BCRYPT_COST", "11")]);
-        let file = from_file("listen = '127.0.0.1:3'\nbcrypt_cost = 10\ndata_dir = '/x'\n");
-        let settings = Settings::parse(flags.or(environment.unwrap()).or(file.unwrap())).unwrap();
-        assert_eq!(settings.listen.port(), 1);
-        assert_eq!(settings.bcrypt_cost, HashCost::new(11).unwrap());
-        assert_eq!(settings.database_url.expose(), "sqlite:///x/dimensionos.db");
-    }
-
-    #[test]
-    fn an_unknown_name_is_refused_with_it() {
-        let told = variables(&[("DIMENSIONOS_LISTN", "x")]).unwrap_err().to_string();
-        assert!(told.contains("DIMENSIONOS_LISTN"), "{told}");
-        let told = from_file("listn = 'x'").unwrap_err().to_string();
-        assert!(told.contains("listn"), "{told}");
-        assert!(variables(&[("DIMENSIONOS_TEST_POSTGRES_URL", "x"), ("PATH", "y")]).is_ok());
-    }
-
-    #[test]
-    fn a_wrong_value_is_refused_by_name_and_not_repeated() {
-        let secret = "00hunter2";
-        for (name, value) in [
-            ("DIMENSIONOS_ENV", "prod"),
-            ("DIMENSIONOS_LISTEN", "8000"),
-            ("DIMENSIONOS_DATABASE_URL", "mysql://x"),
-            ("DIMENSIONOS_PEPPER", secret),
-            ("DIMENSIONOS_PEPPER", ""),
-            ("DIMENSIONOS_SIGNING_KEY", secret),
-            ("DIMENSIONOS_TOMBSTONE_KEY", secret),
-            ("DIMENSIONOS_BILLING_PUBLIC_KEY", secret),
-            ("DIMENSIONOS_BILLING_ISSUER", "two words"),
-            ("DIMENSIONOS_GRACE_DAYS", "-1"),
-            ("DIMENSIONOS_READ_ONLY_DAYS", "a month"),
-            ("DIMENSIONOS_SUSPENDED_DAYS", "4000"),
-            ("DIMENSIONOS_CANCELLED_DAYS", "0"),
-            ("DIMENSIONOS_ALLOWED_ORIGINS", "app.example"),
-            ("DIMENSIONOS_ALLOWED_ORIGINS", "https://app.example/path"),
-            ("DIMENSIONOS_BCRYPT_COST", "9"),
-            ("DIMENSIONOS_MIN_PASSWORD_LENGTH", "7"),
-            ("DIMENSIONOS_TERMS", ""),
-            ("DIMENSIONOS_TERMS", "1"),
-            ("DIMENSIONOS_TERMS", "1@yesterday"),
-            ("DIMENSIONOS_TERMS", "1@2026-01-01,1@2026-02-01"),
-            ("DIMENSIONOS_ISSUER", ""),
-            ("DIMENSIONOS_AUDIENCE", "two words"),
-            ("DIMENSIONOS_SERVICES", "billing,two words"),
-            ("DIMENSIONOS_TRUSTED_PROXIES", "-1"),
-        ] {
-            let told = Settings::parse(variables(&[(name, value)]).unwrap()).unwrap_err().to_string();
-            assert!(told.starts_with(name.trim_start_matches(PREFIX)) && !told.contains(secret), "{told}");
-        }
-    }
-
-    #[test]
-    fn terms_and_services_are_lists() {
-        let written = variables(&[
-            ("DIMENSIONOS_TERMS", "2026-11@2026-11-01, 2027@2027-01-15"),
-            ("DIMENSIONOS_SERVICES", "billing, https://forum.example"),
-        ]);
-        let settings = Settings::parse(written.unwrap()).unwrap();
-        let names: Vec<_> = settings.terms.versions().iter().map(|version| version.name.as_str()).collect();
-        assert_eq!(names, ["2026-11", "2027"]);
-        assert_eq!(settings.services, ["billing", "https://forum.example"].map(Audience::new));
-    }
-
-    #[test]
-    fn production_demands_its_keys_and_origins() {
-        let key = "ab".repeat(32);
-        let all = [
-            ("DIMENSIONOS_ENV", "production"),
-            ("DIMENSIONOS_PEPPER", key.as_str()),
-            ("DIMENSIONOS_SIGNING_KEY", key.as_str()),
-            ("DIMENSIONOS_BILLING_PUBLIC_KEY", key.as_str()),
-            ("DIMENSIONOS_ALLOWED_ORIGINS", ""),
-        ];
-        assert!(Settings::parse(variables(&all).unwrap()).is_ok());
-        for missing in 1..all.len() {
-            let mut some = all.to_vec();
-            some.remove(missing);
-            let told = Settings::parse(variables(&some).unwrap()).unwrap_err();
-            assert!(matches!(told, ConfigError::Missing { .. }), "{told}");
-        }
-    }
-}
+mod tests;

@@ -12,6 +12,9 @@ use crate::schema::UInt53;
 /// The code of an operation that passes a limit before it is executed.
 pub(crate) const QUERY_TOO_COMPLEX: &str = "QUERY_TOO_COMPLEX";
 
+/// The code of a digest that stands for no document here.
+pub(crate) const PERSISTED_QUERY_NOT_FOUND: &str = "PERSISTED_QUERY_NOT_FOUND";
+
 /// Characters of a message that GraphQL itself raises.
 const MAX_MESSAGE_CHARACTERS: usize = 300;
 
@@ -89,7 +92,8 @@ fn resource_name(resource: dimensionos_core::allocation::Resource) -> String {
     }
 }
 
-fn whole_seconds(wait: Duration) -> u64 {
+/// At least one: to ask again at once would be of no use.
+pub(crate) fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs().max(1)
 }
 
@@ -123,6 +127,13 @@ pub(crate) fn invalid_request(field: &str, message: impl Into<String>) -> Server
 pub(crate) fn request_error(message: impl Into<String>, code: &str) -> ServerError {
     let mut error = ServerError::new(message, None);
     error.extensions.get_or_insert_default().set("code", code);
+    error
+}
+
+/// A source asks too often.
+pub(crate) fn too_often(wait: Duration) -> ServerError {
+    let mut error = request_error("too many requests from here", Code::RateLimited.name());
+    error.extensions.get_or_insert_default().set("retryAfterSeconds", whole_seconds(wait));
     error
 }
 

@@ -29,6 +29,17 @@ pub struct Limits {
     /// Fields at the root after every fragment is written out. Default 16: each is an operation of its own, as dear as a
     /// sign-in.
     pub root_fields: u64,
+    /// Fields under a name of the client's own, after every fragment is written out. Default 64: a page that shows
+    /// several figures of one field asks for some ten.
+    pub aliases: u64,
+    /// What an operation may cost: one for each field, times as many as the lists above it may give. Default 10,000: a
+    /// page of 100 with everything in it costs some 5,000.
+    pub cost: u64,
+    /// Bytes of a request's body, or of a message on a socket. Default 256 KB: a query with its variables takes a few.
+    pub body_bytes: usize,
+    /// Bytes of the texts of documents that are kept, parsed and found valid, for the next request. Default 1 MB: some
+    /// thousand of ordinary ones, which take ten times as much once parsed.
+    pub kept_document_bytes: usize,
 }
 
 impl Default for Limits {
@@ -41,6 +52,10 @@ impl Default for Limits {
             fields: 2_000,
             depth: 24,
             root_fields: 16,
+            aliases: 64,
+            cost: 10_000,
+            body_bytes: 256 * 1024,
+            kept_document_bytes: 1024 * 1024,
         }
     }
 }
@@ -169,6 +184,7 @@ pub(crate) fn check_expansion(document: &ExecutableDocument, limits: &Limits) ->
             ("fields at the root", cost.direct_fields, limits.root_fields),
             ("fields", cost.fields, limits.fields),
             ("nested fields", cost.depth, limits.depth),
+            ("aliases", cost.aliases, limits.aliases),
         ] {
             if value > limit {
                 return Err(TooComplex { what, limit });
@@ -185,6 +201,7 @@ struct Cost {
     /// All fields below.
     fields: u64,
     depth: u64,
+    aliases: u64,
 }
 
 impl Cost {
@@ -198,6 +215,7 @@ impl Cost {
             direct_fields: self.direct_fields.saturating_add(other.direct_fields),
             fields: self.fields.saturating_add(other.fields),
             depth: self.depth.max(other.depth),
+            aliases: self.aliases.saturating_add(other.aliases),
         }
     }
 }
@@ -251,7 +269,8 @@ impl<'a> Costs<'a> {
 
     fn of_field(&mut self, field: &'a Positioned<Field>, spreads: usize) -> Result<Cost, TooComplex> {
         let below = self.of_selections(&field.node.selection_set.node, spreads)?;
-        Ok(Cost { direct_fields: 1, fields: below.fields.saturating_add(1), depth: below.depth + 1 })
+        let aliases = below.aliases.saturating_add(field.node.alias.is_some().into());
+        Ok(Cost { direct_fields: 1, fields: below.fields.saturating_add(1), depth: below.depth + 1, aliases })
     }
 
     fn of_fragment(&mut self, name: &'a str, spreads: usize) -> Result<Cost, TooComplex> {
@@ -341,6 +360,13 @@ mod tests {
         let many: String = (0..17).map(|n| format!("a{n}: tiers {{ tier }} ")).collect();
         assert_eq!(what(expansion(&format!("{{ {many} }}"))), "fields at the root");
         assert_eq!(what(expansion(&format!("{{ ...F }} fragment F on Query {{ {many} }}"))), "fields at the root");
+        let few: String = (0..65).map(|n| format!("a{n}: id ")).collect();
+        assert_eq!(what(expansion(&format!("{{ me {{ {few} }} }}"))), "aliases");
+        let half: String = (0..32).map(|n| format!("a{n}: id ")).collect();
+        let twice = format!("{{ me {{ ...F friend {{ ...F }} }} }} fragment F on Account {{ {half} }}");
+        assert_eq!(expansion(&twice), Ok(()));
+        let thrice = twice.replace("friend {", "enemy { ...F } friend {");
+        assert_eq!(what(expansion(&thrice)), "aliases");
         let deep = format!("{{ {}id{} }}", "a { ".repeat(30), " }".repeat(30));
         assert_eq!(what(expansion(&deep)), "nested fields");
     }

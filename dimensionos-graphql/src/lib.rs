@@ -17,8 +17,8 @@ mod http;
 mod keys;
 mod logging;
 mod metrics;
-mod nullability;
 mod patience;
+mod plan;
 #[expect(
     unnameable_types,
     unreachable_pub,
@@ -29,6 +29,6 @@ pub mod schema;
 pub mod serve;
 
 pub use clock::TestClock;
-pub use engine::Engine;
+pub use engine::{AllowList, AllowListError, Calls, Engine, EngineOptions, Introspection, PersistedQueries};
 pub use guard::{Limits, TooComplex, check_document, parse_document};
-pub use http::{App, Peer, router};
+pub use http::{App, Peer, SourceRate, router};

@@ -68,7 +68,7 @@ impl Metrics {
     }
 
     pub(crate) fn answered(&self, answer: &Answer) {
-        let outcome = match (answer.is_request_error, answer.response.errors.is_empty()) {
+        let outcome = match (answer.is_request_error(), answer.errors().is_empty()) {
             (true, _) => "refused",
             (false, false) => "errors",
             (false, true) => "ok",

@@ -12,16 +12,18 @@ use tokio::time::Sleep;
 
 /// A connection that fails when nothing could be written to it for a while.
 #[derive(Debug)]
-pub(crate) struct Patient {
+pub(crate) struct Patient<P> {
     stream: TcpStream,
     patience: Duration,
+    /// What the connection holds for as long as it lasts, whatever protocol it goes on to.
+    _place: P,
     /// Runs while the other end takes nothing.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
-impl Patient {
-    pub(crate) const fn new(stream: TcpStream, patience: Duration) -> Self {
-        Self { stream, patience, waiting: None }
+impl<P> Patient<P> {
+    pub(crate) const fn new(stream: TcpStream, patience: Duration, place: P) -> Self {
+        Self { stream, patience, _place: place, waiting: None }
     }
 
     /// Passes on what the stream said of a write; a write that waits too long fails.
@@ -39,7 +41,7 @@ impl Patient {
     }
 }
 
-impl AsyncRead for Patient {
+impl<P: Unpin> AsyncRead for Patient<P> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -49,7 +51,7 @@ impl AsyncRead for Patient {
     }
 }
 
-impl AsyncWrite for Patient {
+impl<P: Unpin> AsyncWrite for Patient<P> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.watch(context, written)
@@ -90,7 +92,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut reader = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        let mut patient = Patient::new(stream, Duration::from_millis(100));
+        let mut patient = Patient::new(stream, Duration::from_millis(100), ());
         // More than the system keeps for a connection.
         let much = vec![0; 64 * 1024 * 1024];
         let copying = tokio::spawn(async move { tokio::io::copy(&mut reader, &mut tokio::io::sink()).await });
@@ -100,7 +102,7 @@ mod tests {
 
         let mut unread = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        let mut patient = Patient::new(stream, Duration::from_millis(100));
+        let mut patient = Patient::new(stream, Duration::from_millis(100), ());
         assert_eq!(patient.write_all(&much).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
         unread.shutdown().await.unwrap();
     }

@@ -24,7 +24,7 @@ use crate::patience::Patient;
 /// hold its connection for ever.
 const HEADER_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a client may take to read what it is sent before its connection is cut off.
-const WRITE_PATIENCE: Duration = Duration::from_secs(30);
+const WRITE_PATIENCE: Duration = Duration::from_secs(20);
 /// Bytes of a request's headers.
 const MAX_HEADER_BYTES: usize = 16 * 1024;
 /// Connections at once; past it new ones wait to be accepted. Each live one takes some 15 KB.
@@ -123,12 +123,11 @@ fn handle(accepted: Accepted, router: Router, connections: &GracefulShutdown) {
     let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_PATIENCE).max_buf_size(MAX_HEADER_BYTES);
     let connection =
-        builder.serve_connection_with_upgrades(TokioIo::new(Patient::new(stream, WRITE_PATIENCE)), service);
+        builder.serve_connection_with_upgrades(TokioIo::new(Patient::new(stream, WRITE_PATIENCE, place)), service);
     let connection = connections.watch(connection.into_owned());
     tokio::spawn(async move {
         // A client that broke off is no fault of ours, and its doings are not logged.
         let _ = connection.await;
-        drop(place);
     });
 }
 

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,10 +33,19 @@ use crate::users::AnonymousId;
 pub struct Source(IpAddr);
 
 impl Source {
-    /// The source of that address. One IPv6 network of 64 bits counts as one: whoever has one has all its addresses.
+    /// The source of that address. One IPv6 network of 64 bits counts as one: whoever has one has all its addresses. An
+    /// IPv4 address that is written as an IPv6 one, as a listener for both hears it, is the IPv4 address.
     #[must_use]
     pub const fn new(address: IpAddr) -> Self {
-        Self(address)
+        Self(address.to_canonical())
+    }
+
+    /// A hash under a key of the caller's own, the same for all that count as one.
+    pub fn hash_with(&self, key: &impl BuildHasher) -> u64 {
+        match self.0 {
+            IpAddr::V4(address) => key.hash_one(address.octets()),
+            IpAddr::V6(address) => key.hash_one(&address.octets()[..8]),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use dashmap::DashMap;
 use futures_util::Stream;
 use tokio::sync::Notify;
+use tokio::time::{Instant, Interval, interval_at};
 
 use crate::monitoring::Metrics;
 use crate::monitoring::metering::Metering;
@@ -84,7 +85,8 @@ impl Drop for Following {
 struct Watch {
     following: Following,
     clock: Arc<dyn Clock>,
-    ticks: tokio::time::Interval,
+    slots: Slots,
+    drift: Interval,
     seen: Option<(u32, Metrics)>,
 }
 
@@ -95,23 +97,56 @@ pub(super) fn changes(
     clock: Arc<dyn Clock>,
     interval: Duration,
 ) -> impl Stream<Item = Metrics> + Send + use<> {
-    let mut ticks = tokio::time::interval(interval);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let watch = Watch { following: Following::begin(metering, cell), clock, ticks, seen: None };
+    let drift = interval_at(Instant::now() + DRIFT_INTERVAL, DRIFT_INTERVAL);
+    let watch =
+        Watch { following: Following::begin(metering, cell), clock, slots: Slots::new(interval), drift, seen: None };
     futures_util::stream::unfold(watch, |mut watch| async move {
         let metrics = watch.next().await;
         Some((metrics, watch))
     })
 }
 
+/// Time cut into intervals, each of which has one value at most. The cuts stay where they are: counted from the last
+/// value instead, one late value would make every later one as late.
+#[derive(Debug)]
+struct Slots {
+    interval: Duration,
+    first: Instant,
+    /// When the slot after the last value's begins.
+    next: Instant,
+}
+
+impl Slots {
+    fn new(interval: Duration) -> Self {
+        let now = Instant::now();
+        Self { interval, first: now, next: now }
+    }
+
+    async fn open(&self) {
+        // A timer is dearer than a look at the clock, and whoever changes as often as it is watched needs none.
+        if Instant::now() < self.next {
+            tokio::time::sleep_until(self.next).await;
+        }
+    }
+
+    fn take(&mut self) {
+        let slot = self.first.elapsed().as_nanos() / self.interval.as_nanos().max(1);
+        let passed = u32::try_from(slot + 1).unwrap_or(u32::MAX);
+        self.next = self.first + self.interval.saturating_mul(passed);
+    }
+}
+
 impl Watch {
     async fn next(&mut self) -> Metrics {
-        self.ticks.tick().await;
         loop {
             if let Some((version, _)) = self.seen {
-                // A time-out is no error: figures that run off by themselves are looked at again.
-                let _ = tokio::time::timeout(DRIFT_INTERVAL, self.following.newer_than(version)).await;
+                tokio::select! {
+                    () = self.following.newer_than(version) => {}
+                    // Figures that run off by themselves are looked at again.
+                    _ = self.drift.tick() => {}
+                }
             }
+            self.slots.open().await;
             let Following { metering, cell, .. } = &self.following;
             // The version first: a change after it is seen next time.
             let version = cell.cell().version();
@@ -119,6 +154,7 @@ impl Watch {
             let is_news = self.seen.is_none_or(|(_, seen)| seen != metrics);
             self.seen = Some((version, metrics));
             if is_news {
+                self.slots.take();
                 return metrics;
             }
         }

@@ -1,24 +1,55 @@
-use axum::http::{HeaderMap, header};
-use dimensionos_core::secret::BearerToken;
-use dimensionos_core::{Caller, Error, Platform, Refusal};
+//! Who asks: whoever has a token that holds, or anybody, who may ask only so often.
 
-/// Who sent these headers.
-pub(super) async fn caller(platform: &Platform, headers: &HeaderMap) -> Result<Caller, Error> {
-    match headers.get(header::AUTHORIZATION) {
-        None => Ok(Caller::Anonymous),
-        Some(value) => match value.to_str() {
-            Ok(text) => of_credentials(platform, text).await,
-            Err(_) => Ok(Caller::Refused(Refusal::Invalid)),
-        },
-    }
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderValue, header};
+use dimensionos_core::auth::Source;
+use dimensionos_core::secret::BearerToken;
+use dimensionos_core::{Caller, Error, Refusal};
+
+use crate::http::App;
+
+/// Why it was not looked who asks.
+#[derive(Debug)]
+pub(super) enum Unheard {
+    /// The source asks too often; it may again after so long.
+    TooOften(Duration),
+    /// The storage does not answer.
+    Unavailable(Error),
 }
 
-/// Who presents `Bearer …`.
-pub(super) async fn of_credentials(platform: &Platform, text: &str) -> Result<Caller, Error> {
-    match text.split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
-            platform.auth().caller(&BearerToken::new(token.trim())).await
-        }
-        _ => Ok(Caller::Refused(Refusal::Invalid)),
+/// Who sent these headers. Whoever has no token that holds is counted by source.
+pub(super) async fn caller(app: &App, headers: &HeaderMap, source: Option<Source>) -> Result<Caller, Unheard> {
+    let text = headers.get(header::AUTHORIZATION).map(HeaderValue::to_str);
+    let caller = match text {
+        None => Caller::Anonymous,
+        Some(Ok(text)) => of_credentials(app, text, source).await?,
+        Some(Err(_)) => Caller::Refused(Refusal::Invalid),
+    };
+    count(app, &caller, source)?;
+    Ok(caller)
+}
+
+/// Who presents `Bearer …`. From a source that has asked too often only tokens that are known are looked at: to verify
+/// others is what a flood of them would cost.
+pub(super) async fn of_credentials(app: &App, text: &str, source: Option<Source>) -> Result<Caller, Unheard> {
+    let Some((scheme, token)) = text.split_once(' ') else { return Ok(Caller::Refused(Refusal::Invalid)) };
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Ok(Caller::Refused(Refusal::Invalid));
+    }
+    let (auth, token) = (app.engine.platform().auth(), BearerToken::new(token.trim()));
+    if let Some(wait) = app.rates.wait(source)
+        && !auth.remembers(&token)
+    {
+        return Err(Unheard::TooOften(wait));
+    }
+    auth.caller(&token).await.map_err(Unheard::Unavailable)
+}
+
+/// Counts what is asked by nobody who is known here.
+pub(super) fn count(app: &App, caller: &Caller, source: Option<Source>) -> Result<(), Unheard> {
+    match caller {
+        Caller::Anonymous | Caller::Refused(_) => app.rates.take(source).map_err(Unheard::TooOften),
+        _ => Ok(()),
     }
 }

@@ -5,24 +5,23 @@ use std::time::Duration;
 use async_graphql::parser::types::OperationType;
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection};
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use dimensionos_core::{Caller, Context};
 use http_body_util::BodyExt;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::engine::{Answer, Operation, Prepared};
-use crate::error::{invalid_request, request_error};
-use crate::http::{App, Peer, REQUEST_ID, bearer, events, socket, source};
+use crate::error::{invalid_request, request_error, too_often, whole_seconds};
+use crate::http::bearer::Unheard;
+use crate::http::{App, Peer, REQUEST_ID, bearer, events, socket, source, upgrade};
 
-/// Bytes of a body. A query with its variables takes a few KB.
-const MAX_BODY_BYTES: usize = 256 * 1024;
 /// Bytes of an agent's body: a report of 1,000 samples with every field takes some 700 KB.
 const MAX_REPORT_BODY_BYTES: usize = 1024 * 1024;
 /// How long a body may take to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+const BODY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How an answer is to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,12 +79,13 @@ pub(super) async fn post(
     body: Body,
 ) -> Response {
     let Some(form) = Form::of(&headers) else { return not_acceptable() };
-    let caller = match bearer::caller(app.engine.platform(), &headers).await {
+    let source = source::of(peer, &headers, app.trusted_proxies);
+    let caller = match bearer::caller(&app, &headers, source).await {
         Ok(caller) => caller,
-        Err(error) => return unavailable(&app, &error, form),
+        Err(unheard) => return turn_away(&app, &unheard, form),
     };
-    let context = app.engine.context(caller, source::of(peer, &headers, app.trusted_proxies));
-    match read(&headers, body, &context.caller).await {
+    let context = app.engine.context(caller, source);
+    match read(&headers, body, &context.caller, app.engine.limits().body_bytes).await {
         Ok(operation) => run(&app, operation, context, form, Method::Post).await,
         Err(malformed) => refuse(&malformed, form, &context),
     }
@@ -98,6 +98,7 @@ pub(super) struct Parameters {
     query: Option<String>,
     operation_name: Option<String>,
     variables: Option<String>,
+    extensions: Option<String>,
 }
 
 pub(super) async fn get(
@@ -105,22 +106,19 @@ pub(super) async fn get(
     peer: Option<Extension<Peer>>,
     headers: HeaderMap,
     parameters: Result<Query<Parameters>, axum::extract::rejection::QueryRejection>,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    request: Request<Body>,
 ) -> Response {
-    match upgrade {
-        Ok(upgrade) => {
-            let source = source::of(peer, &headers, app.trusted_proxies);
-            return socket::open(app, &headers, source, upgrade);
-        }
-        Err(refused) if headers.contains_key(header::UPGRADE) => return refused.into_response(),
-        Err(_) => {}
+    if upgrade::is_asked(&headers) {
+        let source = source::of(peer, &headers, app.trusted_proxies);
+        return socket::open(app, source, request);
     }
     let Some(form) = Form::of(&headers) else { return not_acceptable() };
-    let caller = match bearer::caller(app.engine.platform(), &headers).await {
+    let source = source::of(peer, &headers, app.trusted_proxies);
+    let caller = match bearer::caller(&app, &headers, source).await {
         Ok(caller) => caller,
-        Err(error) => return unavailable(&app, &error, form),
+        Err(unheard) => return turn_away(&app, &unheard, form),
     };
-    let context = app.engine.context(caller, source::of(peer, &headers, app.trusted_proxies));
+    let context = app.engine.context(caller, source);
     match parameters.map_err(|_| BAD_PARAMETERS).and_then(|Query(parameters)| parse(parameters)) {
         Ok(operation) => run(&app, operation, context, form, Method::Get).await,
         Err(malformed) => refuse(&malformed, form, &context),
@@ -130,24 +128,33 @@ pub(super) async fn get(
 const BAD_PARAMETERS: Malformed = Malformed::new(StatusCode::BAD_REQUEST, "the parameters cannot be read");
 
 fn parse(parameters: Parameters) -> Result<Operation, Malformed> {
-    const NO_QUERY: Malformed = Malformed::new(StatusCode::BAD_REQUEST, "the parameter `query` is missing");
     const BAD_VARIABLES: Malformed = Malformed::new(StatusCode::BAD_REQUEST, "`variables` is not a JSON object");
-    let variables = parameters.variables.filter(|text| !text.is_empty());
-    let variables = variables.map(|text| serde_json::from_str(&text).map_err(|_| BAD_VARIABLES)).transpose()?;
-    let variables: Option<Option<_>> = variables;
-    Ok(Operation::new(parameters.query.ok_or(NO_QUERY)?, parameters.operation_name, variables.flatten()))
+    const BAD_EXTENSIONS: Malformed = Malformed::new(StatusCode::BAD_REQUEST, "`extensions` cannot be read");
+    Ok(Operation {
+        query: parameters.query,
+        operation_name: parameters.operation_name,
+        variables: object(parameters.variables, BAD_VARIABLES)?,
+        extensions: object(parameters.extensions, BAD_EXTENSIONS)?,
+    })
+}
+
+/// A parameter that is JSON; absent where it is left out, empty or null.
+fn object<T: DeserializeOwned>(parameter: Option<String>, otherwise: Malformed) -> Result<Option<T>, Malformed> {
+    let written = parameter.filter(|text| !text.is_empty());
+    let read = written.map(|text| serde_json::from_str::<Option<T>>(&text)).transpose();
+    read.map(Option::flatten).map_err(|_| otherwise)
 }
 
 /// Reads a POST's body, which has to be JSON: no page of another site can send that without asking first.
-async fn read(headers: &HeaderMap, body: Body, caller: &Caller) -> Result<Operation, Malformed> {
+async fn read(headers: &HeaderMap, body: Body, caller: &Caller, max_bytes: usize) -> Result<Operation, Malformed> {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     if !media_type.eq_ignore_ascii_case("application/json") {
         return Err(Malformed::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the content type is not application/json"));
     }
     let limit = match caller {
-        Caller::Agent(_) => MAX_REPORT_BODY_BYTES,
-        _ => MAX_BODY_BYTES,
+        Caller::Agent(_) => max_bytes.max(MAX_REPORT_BODY_BYTES),
+        _ => max_bytes,
     };
     let collected = http_body_util::Limited::new(body, limit).collect();
     let Ok(collected) = tokio::time::timeout(BODY_TIMEOUT, collected).await else {
@@ -204,7 +211,7 @@ async fn execute(app: &App, prepared: Prepared, context: Context) -> Answer {
 fn respond(app: &App, answer: &Answer, form: Form, context: &Context) -> Response {
     app.metrics.answered(answer);
     let status = match form {
-        Form::GraphqlResponse if answer.is_request_error => StatusCode::BAD_REQUEST,
+        Form::GraphqlResponse if answer.is_request_error() => StatusCode::BAD_REQUEST,
         _ => StatusCode::OK,
     };
     write(status, answer, form, context)
@@ -217,18 +224,29 @@ fn refuse(malformed: &Malformed, form: Form, context: &Context) -> Response {
     write(malformed.status, &Answer::refused(error), form, context)
 }
 
-fn unavailable(app: &App, error: &dimensionos_core::Error, form: Form) -> Response {
+/// Answers a request of which it was not looked who sent it.
+fn turn_away(app: &App, unheard: &Unheard, form: Form) -> Response {
     let context = app.engine.context(Caller::Anonymous, None);
-    let request = context.request.map(|request| request.to_string()).unwrap_or_default();
-    tracing::error!(request, error = error as &dyn std::error::Error, "a caller could not be looked up");
-    let mut told = request_error("internal error", error.code().name());
-    told.extensions.get_or_insert_default().set("requestId", request);
-    write(StatusCode::SERVICE_UNAVAILABLE, &Answer::refused(told), form, &context)
+    let form = if form == Form::Events { Form::Json } else { form };
+    match unheard {
+        Unheard::TooOften(wait) => {
+            let told = too_often(*wait);
+            let mut response = write(StatusCode::TOO_MANY_REQUESTS, &Answer::refused(told), form, &context);
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(*wait)));
+            response
+        }
+        Unheard::Unavailable(error) => {
+            let request = context.request.map(|request| request.to_string()).unwrap_or_default();
+            tracing::error!(request, error = error as &dyn std::error::Error, "a caller could not be looked up");
+            let mut told = request_error("internal error", error.code().name());
+            told.extensions.get_or_insert_default().set("requestId", request);
+            write(StatusCode::SERVICE_UNAVAILABLE, &Answer::refused(told), form, &context)
+        }
+    }
 }
 
 fn write(status: StatusCode, answer: &Answer, form: Form, context: &Context) -> Response {
-    let body = serde_json::to_vec(answer).unwrap_or_default();
-    let mut response = (status, body).into_response();
+    let mut response = (status, answer.to_json()).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, form.content_type());
     name(&mut response, context);
     response

@@ -5,11 +5,14 @@ mod clock;
 mod events;
 mod graphql;
 mod health;
+mod listeners;
 mod origin;
 mod pages;
 mod protocol;
+mod rates;
 mod socket;
 mod source;
+mod upgrade;
 
 use std::sync::Arc;
 
@@ -23,9 +26,12 @@ use tower_http::cors::CorsLayer;
 use crate::clock::TestClock;
 use crate::config::Environment;
 use crate::engine::Engine;
+use crate::http::listeners::Listeners;
+use crate::http::rates::Rates;
 use crate::metrics::Metrics;
 
 pub(crate) use origin::Origins;
+pub use rates::SourceRate;
 pub use source::Peer;
 
 /// What the routes share.
@@ -36,6 +42,8 @@ pub struct App {
     pub(crate) origins: Arc<Origins>,
     /// How many proxies of ours stand in front, whose word on where a request comes from is believed.
     pub(crate) trusted_proxies: u8,
+    /// How often each source asks without a token that holds.
+    pub(crate) rates: Arc<Rates>,
     pub(crate) metrics: Arc<Metrics>,
     /// A clock that can be moved, where the server was started with one.
     pub(crate) clock: Option<TestClock>,
@@ -43,6 +51,8 @@ pub struct App {
     pub(crate) stopping: CancellationToken,
     /// Counts those connections.
     pub(crate) sockets: TaskTracker,
+    /// Asks whether those who listen still may.
+    pub(crate) listeners: Arc<Listeners>,
 }
 
 impl App {
@@ -54,10 +64,12 @@ impl App {
             environment,
             origins: Arc::new(Origins::new(allowed_origins)),
             trusted_proxies: 0,
+            rates: Arc::new(Rates::new(SourceRate::default())),
             metrics: Arc::default(),
             clock: None,
             stopping: CancellationToken::new(),
             sockets: TaskTracker::new(),
+            listeners: Arc::default(),
         }
     }
 
@@ -65,6 +77,13 @@ impl App {
     #[must_use]
     pub fn behind(mut self, proxies: u8) -> Self {
         self.trusted_proxies = proxies;
+        self
+    }
+
+    /// The same with another rate at which a source may ask without a token that holds.
+    #[must_use]
+    pub fn with_source_rate(mut self, rate: SourceRate) -> Self {
+        self.rates = Arc::new(Rates::new(rate));
         self
     }
 

@@ -2,6 +2,7 @@
 
 use async_graphql::ServerError;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::engine::{Answer, Operation};
 
@@ -15,7 +16,7 @@ pub(super) enum ClientMessage {
     /// Opens the connection, with the client's credentials.
     ConnectionInit {
         #[serde(default)]
-        payload: Option<serde_json::Value>,
+        payload: Option<Value>,
     },
     /// Starts an operation.
     Subscribe { id: String, payload: Operation },
@@ -24,12 +25,12 @@ pub(super) enum ClientMessage {
     /// Asks for a pong.
     Ping {
         #[serde(default)]
-        payload: Option<serde_json::Value>,
+        payload: Option<Value>,
     },
     /// Answers a ping.
     Pong {
         #[serde(default, rename = "payload")]
-        _payload: Option<serde_json::Value>,
+        _payload: Option<Value>,
     },
 }
 
@@ -38,10 +39,6 @@ pub(super) enum ClientMessage {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum ServerMessage<'a> {
     ConnectionAck,
-    Next {
-        id: &'a str,
-        payload: &'a Answer,
-    },
     Error {
         id: &'a str,
         payload: &'a [ServerError],
@@ -51,7 +48,7 @@ pub(super) enum ServerMessage<'a> {
     },
     Pong {
         #[serde(skip_serializing_if = "Option::is_none")]
-        payload: Option<serde_json::Value>,
+        payload: Option<Value>,
     },
 }
 
@@ -59,6 +56,18 @@ impl ServerMessage<'_> {
     pub(super) fn to_text(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }
+}
+
+/// What an operation gave. The answer is JSON already, and may be everybody's who watches the same.
+pub(super) fn next_text(id: &str, answer: &Answer) -> String {
+    let answer = answer.to_json();
+    let mut text = String::with_capacity(answer.len() + id.len() + 48);
+    text.push_str("{\"id\":");
+    text.push_str(&Value::from(id).to_string());
+    text.push_str(",\"type\":\"next\",\"payload\":");
+    text.push_str(&String::from_utf8_lossy(&answer));
+    text.push('}');
+    text
 }
 
 /// Why a socket is closed. A reason has at most 123 bytes on the wire; these are short.
@@ -73,6 +82,8 @@ const fn closing(code: u16, reason: &'static str) -> Closing {
 }
 
 pub(super) const GOING_AWAY: Closing = closing(1001, "Going away");
+pub(super) const TOO_BIG: Closing = closing(1009, "The message is larger than this server reads");
+pub(super) const TOO_OFTEN: Closing = closing(1013, "RATE_LIMITED");
 pub(super) const INTERNAL: Closing = closing(1011, "Internal error");
 pub(super) const BAD_MESSAGE: Closing = closing(4400, "Invalid message received");
 pub(super) const UNAUTHORIZED: Closing = closing(4401, "Unauthorized");

@@ -4,80 +4,101 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use async_graphql::parser::types::OperationType;
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
-use axum::http::{HeaderMap, StatusCode};
+use axum::body::Body;
+use axum::http::{HeaderValue, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use dimensionos_core::auth::Source;
-use dimensionos_core::{Caller, Error, Platform, Refusal};
+use dimensionos_core::{Caller, Error, Refusal};
 use futures_util::stream::{BoxStream, once};
-use futures_util::{FutureExt, StreamExt};
+use futures_util::{SinkExt, StreamExt};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
+use tokio::io::AsyncReadExt;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tokio_stream::StreamMap;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 
 use crate::engine::{Answer, Operation};
-use crate::error::request_error;
+use crate::error::{request_error, too_often, whole_seconds};
+use crate::http::bearer::Unheard;
+use crate::http::listeners::{Ended, Listening};
 use crate::http::protocol::{
     BAD_MESSAGE, BAD_PROTOCOL, CANCELLED, ClientMessage, Closing, DUPLICATE_ID, GOING_AWAY, INIT_TIMEOUT, INTERNAL,
-    NAME, SECOND_INIT, SUSPENDED, ServerMessage, TERMS_NOT_ACCEPTED, TOKEN_EXPIRED, TOKEN_INVALID, UNAUTHORIZED,
+    NAME, SECOND_INIT, SUSPENDED, ServerMessage, TERMS_NOT_ACCEPTED, TOKEN_EXPIRED, TOKEN_INVALID, TOO_BIG, TOO_OFTEN,
+    UNAUTHORIZED, next_text,
 };
-use crate::http::{App, bearer};
+use crate::http::{App, bearer, upgrade};
+
+type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
 /// How long a client may take to say who it is.
 const INIT_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a client may take to read what it is sent; past it the socket is dropped, and nobody else has noticed.
 const WRITE_PATIENCE: Duration = Duration::from_secs(10);
-/// How often it is asked whether the caller may still listen; the contract gives a second.
-const RECHECK_INTERVAL: Duration = Duration::from_millis(500);
 /// How long what was asked before may still be answered once the caller may no longer listen: a sign-out is told that it
 /// was done before its own socket is closed.
 const LAST_ANSWERS: Duration = Duration::from_millis(300);
-/// How often a quiet client is pinged.
-const PING_INTERVAL: Duration = Duration::from_secs(20);
-/// How long a client may be silent: three pings it did not answer.
-const SILENCE_LIMIT: Duration = Duration::from_secs(65);
-/// Bytes of a message: as of a request's body.
-const MAX_MESSAGE_BYTES: usize = 256 * 1024;
+/// How often a client is pinged.
+const PING_INTERVAL: Duration = Duration::from_secs(12);
+/// How long a client may be silent: two pings it did not answer. Whoever has stopped reading answers none, however much
+/// the systems on the way still take for it.
+const SILENCE_LIMIT: Duration = Duration::from_secs(25);
+/// How long a client may take to close what this server has closed.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 /// Operations of one socket at once: more than a page has panels.
 const MAX_OPERATIONS: usize = 64;
-/// The library's own buffer for reading is 128 KB a socket; our messages are small.
-const BUFFER_BYTES: usize = 4 * 1024;
+/// Bytes that are read at once. The library's own buffer is 128 KB a socket; what clients send is small, and what is
+/// not takes some more calls.
+const READ_BUFFER_BYTES: usize = 512;
 
-pub(super) fn open(app: App, headers: &HeaderMap, source: Option<Source>, upgrade: WebSocketUpgrade) -> Response {
-    if !app.origins.may_connect(headers) {
+pub(super) fn open(app: App, source: Option<Source>, mut request: Request<Body>) -> Response {
+    if !app.origins.may_connect(request.headers()) {
         return (StatusCode::FORBIDDEN, "this origin may not connect\n").into_response();
     }
-    let upgrade = upgrade
-        .protocols([NAME])
-        .max_message_size(MAX_MESSAGE_BYTES)
-        .max_frame_size(MAX_MESSAGE_BYTES)
-        .read_buffer_size(BUFFER_BYTES)
-        .write_buffer_size(BUFFER_BYTES)
-        .max_write_buffer_size(2 * MAX_MESSAGE_BYTES);
-    upgrade.on_upgrade(move |socket| {
-        let sockets = app.sockets.clone();
-        sockets.track_future(async move {
-            let speaks = socket.protocol().is_some_and(|protocol| protocol.as_bytes() == NAME.as_bytes());
-            let mut connection = Connection::new(app, socket, source);
-            let closing = if speaks { connection.serve().await } else { Some(BAD_PROTOCOL) };
-            connection.close(closing).await;
-        })
-    })
+    if let Some(wait) = app.rates.wait(source) {
+        let told = [(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)))];
+        return (StatusCode::TOO_MANY_REQUESTS, told, "too many requests from here\n").into_response();
+    }
+    let (response, upgraded, speaks) = match upgrade::accept(&mut request, NAME) {
+        Ok(accepted) => accepted,
+        Err(refused) => return refused,
+    };
+    let max_message_bytes = app.engine.limits().body_bytes;
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(max_message_bytes))
+        .max_frame_size(Some(max_message_bytes))
+        .read_buffer_size(READ_BUFFER_BYTES)
+        // Written at once: a message waits for no other.
+        .write_buffer_size(0)
+        .max_write_buffer_size(usize::MAX);
+    let sockets = app.sockets.clone();
+    sockets.spawn(async move {
+        let Ok(upgraded) = upgraded.await else { return };
+        let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
+        let mut connection = Connection::new(app, socket, source);
+        let closing = if speaks { connection.serve().await } else { Some(BAD_PROTOCOL) };
+        connection.close(closing).await;
+    });
+    response
 }
 
 /// What an operation's stream gives.
 enum Event {
-    Answer(Box<Answer>),
+    Answer(Answer),
     Done,
 }
 
 struct Connection {
     app: App,
-    socket: WebSocket,
+    socket: Socket,
     /// Where it comes from.
     source: Option<Source>,
     /// Who listens, once `connection_init` has said so.
     caller: Option<Caller>,
+    listening: Option<Listening>,
     operations: StreamMap<String, BoxStream<'static, Event>>,
     /// Those of the operations that answer once.
     one_shots: HashSet<String>,
@@ -90,12 +111,13 @@ struct Connection {
 type End = Option<Closing>;
 
 impl Connection {
-    fn new(app: App, socket: WebSocket, source: Option<Source>) -> Self {
+    fn new(app: App, socket: Socket, source: Option<Source>) -> Self {
         Self {
             app,
             socket,
             source,
             caller: None,
+            listening: None,
             operations: StreamMap::new(),
             one_shots: HashSet::new(),
             ending: None,
@@ -104,18 +126,35 @@ impl Connection {
     }
 
     async fn serve(&mut self) -> End {
-        let init_deadline = Instant::now() + INIT_PATIENCE;
-        let mut rechecks = steady(RECHECK_INTERVAL);
-        let mut pings = steady(PING_INTERVAL);
         let stopping = self.app.stopping.clone();
+        let begun = tokio::select! {
+            () = stopping.cancelled() => Err(Some(GOING_AWAY)),
+            begun = timeout(INIT_PATIENCE, self.begin()) => begun.unwrap_or(Err(Some(INIT_TIMEOUT))),
+        };
+        match begun {
+            Ok(()) => self.run().await,
+            Err(end) => end,
+        }
+    }
+
+    /// Until the client has said who it is.
+    async fn begin(&mut self) -> Result<(), End> {
+        while self.caller.is_none() {
+            let message = self.socket.next().await;
+            self.receive(message).await?;
+        }
+        Ok(())
+    }
+
+    async fn run(&mut self) -> End {
+        let mut pings = interval_at(Instant::now() + PING_INTERVAL, PING_INTERVAL);
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let done = tokio::select! {
-                () = stopping.cancelled() => Err(Some(GOING_AWAY)),
-                () = tokio::time::sleep_until(init_deadline), if self.caller.is_none() => Err(Some(INIT_TIMEOUT)),
+                ended = ended(self.listening.as_ref()) => self.stop_listening(&ended),
                 () = last_moment(self.ending), if self.ending.is_some() => self.end(),
-                _ = rechecks.tick() => self.recheck().await,
                 _ = pings.tick() => self.ping().await,
-                message = self.socket.recv() => self.receive(message).await,
+                message = self.socket.next() => self.receive(message).await,
                 Some((id, event)) = self.operations.next() => self.tell(&id, event).await,
             };
             if let Err(end) = done {
@@ -124,7 +163,7 @@ impl Connection {
         }
     }
 
-    async fn receive(&mut self, message: Option<Result<Message, axum::Error>>) -> Result<(), End> {
+    async fn receive(&mut self, message: Option<Result<Message, SocketError>>) -> Result<(), End> {
         self.heard_at = Instant::now();
         match message {
             Some(Ok(Message::Text(text))) => match serde_json::from_str(&text) {
@@ -132,8 +171,15 @@ impl Connection {
                 Err(_) => Err(Some(BAD_MESSAGE)),
             },
             Some(Ok(Message::Binary(_))) => Err(Some(BAD_MESSAGE)),
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(()),
-            Some(Ok(Message::Close(_)) | Err(_)) | None => Err(None),
+            Some(Ok(Message::Ping(_))) => self.flush().await,
+            Some(Ok(Message::Pong(_) | Message::Frame(_))) => Ok(()),
+            Some(Err(SocketError::Capacity(_))) => Err(Some(TOO_BIG)),
+            Some(Ok(Message::Close(_))) => {
+                // The answer to it is written already, and goes out here.
+                let _ = self.flush().await;
+                Err(None)
+            }
+            Some(Err(_)) | None => Err(None),
         }
     }
 
@@ -159,10 +205,13 @@ impl Connection {
             Some(Value::Object(_)) => credentials(payload.as_ref()),
             Some(_) => return Err(Some(BAD_MESSAGE)),
         };
-        self.caller = Some(match credentials {
+        let caller = match credentials {
             None => Caller::Anonymous,
-            Some(credentials) => presented(self.app.engine.platform(), credentials).await?,
-        });
+            Some(credentials) => presented(&self.app, credentials, self.source).await?,
+        };
+        let App { engine, listeners, stopping, .. } = &self.app;
+        self.listening = Some(listeners.enlist(engine.platform(), stopping, caller.clone()));
+        self.caller = Some(caller);
         self.send(&ServerMessage::ConnectionAck).await
     }
 
@@ -178,9 +227,12 @@ impl Connection {
             _ => None,
         };
         let before = account(before);
-        let renewed = presented(self.app.engine.platform(), credentials).await?;
+        let renewed = presented(&self.app, credentials, self.source).await?;
         if before.is_none() || account(&renewed) != before {
             return Err(Some(TOKEN_INVALID));
+        }
+        if let Some(listening) = &self.listening {
+            listening.replace(renewed.clone());
         }
         self.caller = Some(renewed);
         // The token is not sent back.
@@ -199,19 +251,23 @@ impl Connection {
             let answer = Answer::refused(request_error("too many operations on one connection", "BUSY"));
             return self.send(&ServerMessage::Error { id: &id, payload: answer.errors() }).await;
         }
+        if let Err(Unheard::TooOften(wait)) = bearer::count(&self.app, &caller, self.source) {
+            let answer = Answer::refused(too_often(wait));
+            return self.send(&ServerMessage::Error { id: &id, payload: answer.errors() }).await;
+        }
         let context = self.app.engine.context(caller, self.source);
         let prepared = self.app.engine.prepare(operation);
         if !prepared.as_ref().is_ok_and(|prepared| prepared.kind == OperationType::Subscription) {
             self.one_shots.insert(id.clone());
         }
         let answers = match prepared {
-            Ok(prepared) => self.app.engine.stream(prepared, context).boxed(),
+            Ok(prepared) => self.app.engine.stream(prepared, context),
             Err(error) => once(async { Answer::refused(error) }).boxed(),
         };
         let watching = self.app.metrics.subscribed();
         let answers = answers.map(move |answer| {
             let _ = &watching;
-            Event::Answer(Box::new(answer))
+            Event::Answer(answer)
         });
         self.operations.insert(id, answers.chain(once(async { Event::Done })).boxed());
         Ok(())
@@ -223,12 +279,12 @@ impl Connection {
         match event {
             Event::Answer(answer) => {
                 self.app.metrics.answered(&answer);
-                if answer.is_request_error {
+                if answer.is_request_error() {
                     // An error ends its operation: nothing follows it, not even `complete`.
                     self.forget(id);
                     return self.send(&ServerMessage::Error { id, payload: answer.errors() }).await;
                 }
-                self.send(&ServerMessage::Next { id, payload: &answer }).await
+                self.write(Message::text(next_text(id, &answer))).await
             }
             Event::Done => {
                 self.forget(id);
@@ -255,18 +311,15 @@ impl Connection {
         Err(self.ending.map(|(_, closing)| closing))
     }
 
-    async fn recheck(&mut self) -> Result<(), End> {
-        let Some(caller) = &self.caller else { return Ok(()) };
-        let closing = match self.app.engine.platform().recheck_listener(caller).await {
-            // The storage may be away for a moment; the next look decides.
-            Ok(()) | Err(Error::Store(_)) => return Ok(()),
-            Err(Error::TokenExpired) => TOKEN_EXPIRED,
-            Err(Error::ServiceSuspended { .. }) => SUSPENDED,
-            Err(Error::ServiceCancelled { .. }) => CANCELLED,
-            Err(Error::TermsNotAccepted) => TERMS_NOT_ACCEPTED,
-            Err(_) => TOKEN_INVALID,
-        };
-        self.wind_up(closing)
+    fn stop_listening(&mut self, ended: &Ended) -> Result<(), End> {
+        self.wind_up(match ended {
+            Ended::Stopping => return Err(Some(GOING_AWAY)),
+            Ended::Refused(Error::TokenExpired) => TOKEN_EXPIRED,
+            Ended::Refused(Error::ServiceSuspended { .. }) => SUSPENDED,
+            Ended::Refused(Error::ServiceCancelled { .. }) => CANCELLED,
+            Ended::Refused(Error::TermsNotAccepted) => TERMS_NOT_ACCEPTED,
+            Ended::Refused(_) => TOKEN_INVALID,
+        })
     }
 
     async fn ping(&mut self) -> Result<(), End> {
@@ -277,7 +330,7 @@ impl Connection {
     }
 
     async fn send(&mut self, message: &ServerMessage<'_>) -> Result<(), End> {
-        self.write(Message::Text(message.to_text().into())).await
+        self.write(Message::text(message.to_text())).await
     }
 
     async fn write(&mut self, message: Message) -> Result<(), End> {
@@ -287,15 +340,34 @@ impl Connection {
         }
     }
 
-    async fn close(mut self, closing: End) {
-        if let Some(Closing { code, reason }) = closing {
-            let frame = CloseFrame { code, reason: reason.into() };
-            if self.write(Message::Close(Some(frame))).await.is_ok() {
-                // The client's own close, so that it reads ours before the connection is gone.
-                let answer = async { while let Some(Ok(_)) = self.socket.recv().await {} };
-                let _ = timeout(Duration::from_secs(1), answer.fuse()).await;
-            }
+    async fn flush(&mut self) -> Result<(), End> {
+        match timeout(WRITE_PATIENCE, self.socket.flush()).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(None),
         }
+    }
+
+    async fn close(mut self, closing: End) {
+        let Some(Closing { code, reason }) = closing else { return };
+        let frame = CloseFrame { code: code.into(), reason: reason.into() };
+        if self.write(Message::Close(Some(frame))).await.is_err() {
+            return;
+        }
+        // What the client is still sending is read and thrown away, until it closes too: a connection that is dropped
+        // with something unread is reset, and the client would never see why.
+        let mut stream = self.socket.into_inner();
+        let rest = async move {
+            let mut thrown_away = [0; 1024];
+            while matches!(stream.read(&mut thrown_away).await, Ok(1..)) {}
+        };
+        let _ = timeout(CLOSE_PATIENCE, rest).await;
+    }
+}
+
+async fn ended(listening: Option<&Listening>) -> Ended {
+    match listening {
+        Some(listening) => listening.ended().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -312,17 +384,15 @@ fn credentials(payload: Option<&Value>) -> Option<&Value> {
 }
 
 /// Whose credentials these are; the connection ends where they are refused.
-async fn presented(platform: &Platform, credentials: &Value) -> Result<Caller, End> {
+async fn presented(app: &App, credentials: &Value, source: Option<Source>) -> Result<Caller, End> {
     let Value::String(text) = credentials else { return Err(Some(TOKEN_INVALID)) };
-    match bearer::of_credentials(platform, text).await.map_err(|_| Some(INTERNAL))? {
-        Caller::Refused(Refusal::Expired) => Err(Some(TOKEN_EXPIRED)),
-        Caller::Refused(Refusal::Invalid) => Err(Some(TOKEN_INVALID)),
-        caller => Ok(caller),
+    let presented = bearer::of_credentials(app, text, source).await;
+    let counted = presented.and_then(|caller| bearer::count(app, &caller, source).map(|()| caller));
+    match counted {
+        Err(Unheard::TooOften(_)) => Err(Some(TOO_OFTEN)),
+        Err(Unheard::Unavailable(_)) => Err(Some(INTERNAL)),
+        Ok(Caller::Refused(Refusal::Expired)) => Err(Some(TOKEN_EXPIRED)),
+        Ok(Caller::Refused(Refusal::Invalid)) => Err(Some(TOKEN_INVALID)),
+        Ok(caller) => Ok(caller),
     }
-}
-
-fn steady(period: Duration) -> Interval {
-    let mut ticks = interval(period);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks
 }

@@ -1,12 +1,16 @@
 use async_graphql::{ComplexObject, Context, Enum, ID, Object, Result, SimpleObject};
 use dimensionos_core::monitoring;
 use dimensionos_core::payment::{self, lifecycle};
-use dimensionos_core::{AccountId, Error, users};
+use dimensionos_core::{AccountId, Error, Platform, users};
 
 use crate::engine::Asked;
 use crate::error::dress;
-use crate::schema::allocation::{Allocation, TierName};
-use crate::schema::monitoring::{Resolution, Resource, ResourceMetrics, UsagePeriod, UsagePoint, UsageSummary};
+use crate::plan::Member::{Leaf, Part};
+use crate::plan::{self, At, Shape};
+use crate::schema::allocation::{ALLOCATION, Allocation, TierName};
+use crate::schema::monitoring::{
+    METRICS, Resolution, Resource, ResourceMetrics, UsagePeriod, UsagePoint, UsageSummary,
+};
 use crate::schema::page;
 use crate::schema::payment::{NextStep, Payment};
 use crate::schema::quota::LimitOverrideInForce;
@@ -104,8 +108,12 @@ pub struct Account {
 
 impl Account {
     pub(crate) fn new(row: users::Account, viewer: dimensionos_core::Context, asked: &Asked) -> Self {
-        let now = asked.platform.clock().now();
-        let standing = asked.platform.users().standing_of(&row);
+        Self::of(row, viewer, &asked.platform)
+    }
+
+    pub(crate) fn of(row: users::Account, viewer: dimensionos_core::Context, platform: &Platform) -> Self {
+        let now = platform.clock().now();
+        let standing = platform.users().standing_of(&row);
         Self {
             id: row.id.to_string().into(),
             tier: row.tier.into(),
@@ -114,9 +122,9 @@ impl Account {
             status_since: standing.since.into(),
             status_note: row.operator_status.as_ref().map(|decided| decided.note.as_str().to_owned()),
             trial: lifecycle::trial(&row, now).map(Trial::from),
-            payment: Payment::of(&row, asked),
-            next_step: asked.platform.payment().next_step_of(&row).map(NextStep::from),
-            terms: AccountTerms::new(row.terms.as_ref(), asked.platform.terms(), now),
+            payment: Payment::of(&row, platform),
+            next_step: platform.payment().next_step_of(&row).map(NextStep::from),
+            terms: AccountTerms::new(row.terms.as_ref(), platform.terms(), now),
             row,
             viewer,
         }
@@ -233,6 +241,42 @@ impl Account {
         Ok(ViolationConnection::new(all, length, after.is_some(), asked.platform.clock().now()))
     }
 }
+
+/// The signed-in account with what memory knows of it, for selections that are compiled.
+#[derive(Debug)]
+pub(crate) struct Me {
+    pub(crate) account: Account,
+    /// There where it is selected.
+    pub(crate) metrics: Option<ResourceMetrics>,
+    /// There where it is selected.
+    pub(crate) allocation: Option<Allocation>,
+}
+
+/// Its type, as far as every field is at hand.
+pub(crate) static ME: Shape<Me> = Shape {
+    name: "Account",
+    members: &[
+        ("id", Leaf(|me, out| plan::text(out, Some(me.account.id.as_str())))),
+        ("tier", Leaf(|me, out| plan::name(out, me.account.tier))),
+        ("status", Leaf(|me, out| plan::name(out, me.account.status))),
+        ("statusReason", Leaf(|me, out| plan::name(out, me.account.status_reason))),
+        ("statusSince", Leaf(|me, out| plan::instant(out, me.account.status_since))),
+        ("statusNote", Leaf(|me, out| plan::text(out, me.account.status_note.as_deref()))),
+        ("metrics", Part(&At(|me: &Me| me.metrics.as_ref(), &METRICS))),
+        ("allocation", Part(&At(|me: &Me| me.allocation.as_ref(), &ALLOCATION))),
+        ("trial", Part(&At(|me: &Me| me.account.trial.as_ref(), &TRIAL))),
+    ],
+};
+
+static TRIAL: Shape<Trial> = Shape {
+    name: "Trial",
+    members: &[
+        ("startedAt", Leaf(|trial, out| plan::instant(out, trial.started_at))),
+        ("endsAt", Leaf(|trial, out| plan::instant(out, trial.ends_at))),
+        ("expired", Leaf(|trial, out| plan::boolean(out, trial.expired))),
+        ("daysLeft", Leaf(|trial, out| plan::whole(out, Some(trial.days_left)))),
+    ],
+};
 
 /// The account of an id; of a text that is none, nobody's, which is not there.
 pub(crate) fn account_id(id: &ID) -> AccountId {

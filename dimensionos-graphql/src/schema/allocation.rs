@@ -2,6 +2,8 @@ use async_graphql::{Context, Enum, Object, Result, SimpleObject};
 use dimensionos_core::allocation;
 
 use crate::engine::Asked;
+use crate::plan::Member::Leaf;
+use crate::plan::{self, Shape};
 use crate::schema::UInt53;
 
 /// The tiers, cheapest first.
@@ -56,6 +58,23 @@ pub struct Allocation {
     /// Null where the tier is no trial.
     trial_days: Option<i32>,
 }
+
+/// Its type, for selections that are compiled.
+pub(crate) static ALLOCATION: Shape<Allocation> = Shape {
+    name: "Allocation",
+    members: &[
+        ("tier", Leaf(|granted, out| plan::name(out, granted.tier))),
+        ("cpuCores", Leaf(|granted, out| plan::figure(out, Some(granted.cpu_cores)))),
+        ("ramMegabytes", Leaf(|granted, out| plan::count(out, Some(granted.ram_megabytes)))),
+        ("storageGigabytes", Leaf(|granted, out| plan::count(out, Some(granted.storage_gigabytes)))),
+        ("bandwidthBitsPerSecond", Leaf(|granted, out| plan::count(out, Some(granted.bandwidth_bits_per_second)))),
+        ("database", Leaf(|granted, out| plan::name(out, granted.database))),
+        ("apiCallsPerHour", Leaf(|granted, out| plan::count(out, Some(granted.api_calls_per_hour)))),
+        ("fileOperationsPerHour", Leaf(|granted, out| plan::count(out, Some(granted.file_operations_per_hour)))),
+        ("priceCentsPerMonth", Leaf(|granted, out| plan::count(out, Some(granted.price_cents_per_month)))),
+        ("trialDays", Leaf(|granted, out| plan::whole(out, granted.trial_days))),
+    ],
+};
 
 impl From<allocation::Allocation> for Allocation {
     fn from(allocation: allocation::Allocation) -> Self {

@@ -8,7 +8,7 @@ mod credentials;
 mod enforcement;
 mod events;
 mod jobs;
-mod live;
+pub(crate) mod live;
 mod monitoring;
 mod node;
 mod page;
@@ -25,6 +25,8 @@ mod voucher;
 
 use async_graphql::{MergedObject, Schema, SchemaBuilder};
 
+pub(crate) use account::{Account, ME, Me};
+pub(crate) use monitoring::{METRICS, ResourceMetrics};
 pub(crate) use scalars::{DateTime, UInt53};
 
 /// Everything that can be asked.

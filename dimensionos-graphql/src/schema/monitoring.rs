@@ -2,6 +2,8 @@ use async_graphql::{Enum, SimpleObject};
 use dimensionos_core::allocation;
 use dimensionos_core::monitoring::{self, Level};
 
+use crate::plan::Member::{Leaf, Object};
+use crate::plan::{self, Shape};
 use crate::schema::allocation::{DatabaseEngine, cores};
 use crate::schema::{DateTime, UInt53};
 
@@ -196,6 +198,78 @@ impl ResourceMetrics {
         }
     }
 }
+
+/// The type of metrics, for selections that are compiled: every field of it is at hand.
+pub(crate) static METRICS: Shape<ResourceMetrics> = Shape {
+    name: "ResourceMetrics",
+    members: &[
+        ("at", Leaf(|metrics, out| plan::instant(out, metrics.at))),
+        ("cpu", Object(&CPU)),
+        ("ram", Object(&RAM)),
+        ("storage", Object(&STORAGE)),
+        ("network", Object(&NETWORK)),
+        ("database", Object(&DATABASE)),
+        ("activity", Object(&ACTIVITY)),
+    ],
+};
+
+static CPU: Shape<ResourceMetrics> = Shape {
+    name: "CpuMetrics",
+    members: &[
+        ("coresAllocated", Leaf(|metrics, out| plan::figure(out, Some(metrics.cpu.cores_allocated)))),
+        ("coresUsed", Leaf(|metrics, out| plan::figure(out, metrics.cpu.cores_used))),
+        ("percent", Leaf(|metrics, out| plan::figure(out, metrics.cpu.percent))),
+    ],
+};
+
+static RAM: Shape<ResourceMetrics> = Shape {
+    name: "RamMetrics",
+    members: &[
+        ("megabytesAllocated", Leaf(|metrics, out| plan::count(out, Some(metrics.ram.megabytes_allocated)))),
+        ("megabytesUsed", Leaf(|metrics, out| plan::figure(out, metrics.ram.megabytes_used))),
+        ("percent", Leaf(|metrics, out| plan::figure(out, metrics.ram.percent))),
+    ],
+};
+
+static STORAGE: Shape<ResourceMetrics> = Shape {
+    name: "StorageMetrics",
+    members: &[
+        ("gigabytesAllocated", Leaf(|metrics, out| plan::count(out, Some(metrics.storage.gigabytes_allocated)))),
+        ("gigabytesUsed", Leaf(|metrics, out| plan::figure(out, metrics.storage.gigabytes_used))),
+        ("percent", Leaf(|metrics, out| plan::figure(out, metrics.storage.percent))),
+        ("fileCount", Leaf(|metrics, out| plan::count(out, metrics.storage.file_count))),
+    ],
+};
+
+static NETWORK: Shape<ResourceMetrics> = Shape {
+    name: "NetworkMetrics",
+    members: &[
+        ("bytesSent", Leaf(|metrics, out| plan::count(out, metrics.network.bytes_sent))),
+        ("bytesReceived", Leaf(|metrics, out| plan::count(out, metrics.network.bytes_received))),
+        ("connections", Leaf(|metrics, out| plan::count(out, metrics.network.connections))),
+    ],
+};
+
+static DATABASE: Shape<ResourceMetrics> = Shape {
+    name: "DatabaseMetrics",
+    members: &[
+        ("engine", Leaf(|metrics, out| plan::name(out, metrics.database.engine))),
+        ("tableCount", Leaf(|metrics, out| plan::count(out, metrics.database.table_count))),
+        ("recordCount", Leaf(|metrics, out| plan::count(out, metrics.database.record_count))),
+        ("queriesPerSecond", Leaf(|metrics, out| plan::figure(out, metrics.database.queries_per_second))),
+    ],
+};
+
+static ACTIVITY: Shape<ResourceMetrics> = Shape {
+    name: "ActivityMetrics",
+    members: &[
+        ("apiCallsPerHour", Leaf(|metrics, out| plan::count(out, Some(metrics.activity.api_calls_per_hour)))),
+        (
+            "fileOperationsPerHour",
+            Leaf(|metrics, out| plan::count(out, Some(metrics.activity.file_operations_per_hour))),
+        ),
+    ],
+};
 
 /// What was used in a period so far.
 #[derive(Debug, SimpleObject)]

@@ -2,7 +2,7 @@
 
 use async_graphql::{Context, Enum, Object, Result, SimpleObject};
 use dimensionos_core::auth::Password;
-use dimensionos_core::{payment, users};
+use dimensionos_core::{Platform, payment, users};
 
 use crate::engine::Asked;
 use crate::error::dress;
@@ -48,8 +48,8 @@ pub struct PaidTier {
 }
 
 impl Payment {
-    pub(crate) fn of(account: &users::Account, asked: &Asked) -> Self {
-        let state = asked.platform.payment().state_of(account);
+    pub(crate) fn of(account: &users::Account, platform: &Platform) -> Self {
+        let state = platform.payment().state_of(account);
         Self {
             status: state.status.into(),
             paid_until: state.paid_until.map(DateTime::from),
@@ -112,7 +112,7 @@ impl PaymentMutation {
     ) -> Result<Payment> {
         let asked = Asked::of(context)?;
         let account = asked.platform.payment().report(&asked.context, &attestation).await;
-        Ok(Payment::of(&account.map_err(|error| dress(&error, asked))?, asked))
+        Ok(Payment::of(&account.map_err(|error| dress(&error, asked))?, &asked.platform))
     }
 
     /// Moves the account to another tier, at once. Upwards it has to be paid for already (`PAYMENT_REQUIRED`); downwards

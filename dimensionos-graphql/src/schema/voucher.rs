@@ -117,6 +117,6 @@ impl VoucherMutation {
             asked.platform.payment().redeem_voucher(&asked.context, &voucher).await
         };
         let account: std::result::Result<_, Error> = redeemed.await;
-        Ok(Payment::of(&account.map_err(|error| dress(&error, asked))?, asked))
+        Ok(Payment::of(&account.map_err(|error| dress(&error, asked))?, &asked.platform))
     }
 }

@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use benches::answer;
-use dimensionos_core::allocation::TierName;
+use dimensionos_core::allocation::{LimitOverride, Resource, TierName};
 use dimensionos_core::auth::{Audience, BillingKey, Keys, Password, Role};
 use dimensionos_core::monitoring::{Counter, Level, Report, Sample, SourceName};
 use dimensionos_core::payment::{Attester, BillingIssuer, Grant};
@@ -21,7 +21,7 @@ use dimensionos_core::users::Registration;
 use dimensionos_core::{AccountId, Caller, Context, OsEntropy, Platform};
 use dimensionos_graphql::config::Environment;
 use dimensionos_graphql::serve::serve as serve_product;
-use dimensionos_graphql::{App, Engine, Limits};
+use dimensionos_graphql::{App, Calls, Engine, EngineOptions, Introspection};
 use dimensionos_store::Database;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -35,7 +35,11 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// What one report may carry of them.
 const SAMPLES_AT_ONCE: usize = 720;
 
-/// Serves until the process is ended: `ours`, `ours-logged` or `floor` is the one that is announced.
+/// API calls that the account has by the hour: more than any core answers in a few seconds, for what is measured is not
+/// how often one account may ask.
+const CALLS: u64 = 100_000_000;
+
+/// Serves until the process is ended: `ours`, `ours-free`, `ours-logged` or `floor` is the one that is announced.
 pub(crate) fn serve(which: &str, folder: &Path) -> Result<(), Fault> {
     if which == "ours-logged" {
         // As the server does it in production.
@@ -46,7 +50,9 @@ pub(crate) fn serve(which: &str, folder: &Path) -> Result<(), Fault> {
 
 async fn run(which: &str, folder: &Path) -> Result<(), Fault> {
     let (platform, token) = furnished(folder).await?;
-    let engine = Engine::new(platform.clone(), Limits::default(), false);
+    let calls = if which == "ours-free" { Calls::Free } else { Calls::Charged };
+    let options = EngineOptions { introspection: Introspection::Closed, calls, ..EngineOptions::default() };
+    let engine = Engine::new(platform.clone(), options);
     let app = App::new(engine, Environment::Production, Vec::new());
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let port = listener.local_addr()?.port();
@@ -80,6 +86,8 @@ async fn furnished(folder: &Path) -> Result<(Platform, String), Fault> {
     let grant = Grant::Account { account, tier: TierName::Enterprise, until: now.after(month) };
     let attested = billing.attest(grant, now, MINUTE, &OsEntropy)?;
     platform.payment().report(&Context::system(), &attested).await?;
+    let own = LimitOverride { resource: Resource::ApiCalls, limit: CALLS, until: now.after(month) };
+    platform.allocation().set_override(&Context::system(), account, own).await?;
     report_a_day(&platform, account).await?;
     Ok((platform, registered.tokens.access_token.expose().to_owned()))
 }

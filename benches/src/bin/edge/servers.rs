@@ -31,6 +31,7 @@ enum Program {
 pub(crate) const ALL: &[Server] = &[
     Server::new("floor", "plain axum handler, same token check, same bytes", Program::Product("floor")),
     Server::new("ours", "ours", Program::Product("ours")),
+    Server::new("ours-free", "ours, without the charge of a call", Program::Product("ours-free")),
     Server::new("ours-logged", "ours, with its log of production: a line a request", Program::Product("ours-logged")),
     Server::new("axum", "plain axum handler, fixed token", Program::Rust("axum")),
     Server::new(

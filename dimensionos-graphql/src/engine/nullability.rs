@@ -6,15 +6,15 @@
 
 use std::collections::HashMap;
 
+use async_graphql::parser::parse_schema;
 use async_graphql::parser::types::{
     BaseType, ExecutableDocument, Field, OperationType, Selection, SelectionSet, Type, TypeKind, TypeSystemDefinition,
 };
-use async_graphql::parser::{parse_query, parse_schema};
 use async_graphql::{Name, PathSegment, Response, Value};
 
 /// The fields of every object and interface, by type and name.
 #[derive(Debug, Default)]
-pub(crate) struct Nullability {
+pub(super) struct Nullability {
     fields: HashMap<Name, HashMap<Name, Type>>,
 }
 
@@ -24,7 +24,7 @@ const SUBSCRIPTION: &str = "Subscription";
 
 impl Nullability {
     /// Of a schema in the schema definition language.
-    pub(crate) fn of(sdl: &str) -> Self {
+    pub(super) fn of(sdl: &str) -> Self {
         let mut fields = HashMap::new();
         let definitions = parse_schema(sdl).map(|schema| schema.definitions).unwrap_or_default();
         for definition in definitions {
@@ -41,14 +41,9 @@ impl Nullability {
     }
 
     /// Brings an executed answer into the shape that GraphQL prescribes.
-    pub(crate) fn restore(&self, query: &str, response: &mut Response) {
-        if response.errors.is_empty() && !query.contains('@') {
-            return;
-        }
-        // It was parsed before it was executed; once more is what an error costs.
-        let Ok(document) = parse_query(query) else { return };
+    pub(super) fn restore(&self, document: &ExecutableDocument, response: &mut Response) {
         for error in &response.errors {
-            let kept = self.nullable_prefix(&document, &error.path);
+            let kept = self.nullable_prefix(document, &error.path);
             put_null(&mut response.data, &error.path[..kept]);
         }
         if response.errors.is_empty() && response.data == Value::Null {
@@ -57,7 +52,7 @@ impl Nullability {
         if response.errors.is_empty() {
             for (_, operation) in document.operations.iter() {
                 let root = root_type(operation.node.ty);
-                let walk = Walk { types: self, document: &document };
+                let walk = Walk { types: self, document };
                 walk.empty_objects(&operation.node.selection_set.node, root, &mut response.data);
             }
         }
@@ -184,6 +179,7 @@ fn put_null(data: &mut Value, path: &[PathSegment]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use async_graphql::parser::parse_query;
     use async_graphql::{ServerError, value};
 
     const SDL: &str = "
@@ -199,7 +195,7 @@ mod tests {
             error.path = path.to_vec();
             response.errors.push(error);
         }
-        Nullability::of(SDL).restore(query, &mut response);
+        Nullability::of(SDL).restore(&parse_query(query).unwrap(), &mut response);
         response.data
     }
 
