@@ -1,6 +1,7 @@
 //! Measurements, each beside a named floor or peer of the same run: see `README.md` in this folder. Here is what they
 //! share: order statistics and a comparison of two samples; the accounts, floors and peers of `record` and `memory`.
 
+pub mod answer;
 pub mod cpu;
 pub mod everyone;
 pub mod floor;
