@@ -19,7 +19,7 @@ use crate::payment::{SpentAttestation, Tombstone};
 use crate::secret::SecretDigest;
 use crate::time::Timestamp;
 use crate::tos::{PolicyRecord, Violation, ViolationCount, ViolationFilter, ViolationPlace};
-use crate::users::{Account, AnonymousId};
+use crate::users::{Account, AccountPlace, AnonymousId};
 
 pub use memory::MemoryStore;
 
@@ -112,6 +112,14 @@ pub trait Accounts {
     /// The accounts of which something is to be told or done at an instant, the longest due first, at most `limit` of
     /// them.
     async fn accounts_due(&mut self, now: Timestamp, limit: u64) -> Result<Vec<AccountId>, StoreError>;
+    /// The accounts of a tier, or all of them: newest first, those of one instant by their ids, the highest first; at most
+    /// `limit` of them, after the place of one that was listed before.
+    async fn list_accounts(
+        &mut self,
+        tier: Option<TierName>,
+        after: Option<AccountPlace>,
+        limit: u64,
+    ) -> Result<Vec<Account>, StoreError>;
     /// How many accounts have their tag under each pepper, in the order of the peppers' ids.
     async fn accounts_by_pepper(&mut self) -> Result<Vec<(KeyId, u64)>, StoreError>;
 }

@@ -20,7 +20,7 @@ use crate::store::{
 };
 use crate::time::Timestamp;
 use crate::tos::{PolicyRecord, Violation, ViolationCount, ViolationFilter, ViolationPlace};
-use crate::users::{Account, AnonymousId};
+use crate::users::{Account, AccountPlace, AnonymousId};
 
 /// What becomes of a commit that ends with an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,6 +167,7 @@ hand_on! {
     fn missing_accounts(accounts: &[AccountId]) -> Vec<AccountId>;
     fn erase_account(id: AccountId) -> ();
     fn accounts_due(now: Timestamp, limit: u64) -> Vec<AccountId>;
+    fn list_accounts(tier: Option<TierName>, after: Option<AccountPlace>, limit: u64) -> Vec<Account>;
     fn accounts_by_pepper() -> Vec<(KeyId, u64)>;
 }
 

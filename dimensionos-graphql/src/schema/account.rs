@@ -1,10 +1,13 @@
 use async_graphql::{ComplexObject, Context, Enum, ID, Object, Result, SimpleObject};
+use dimensionos_core::allocation;
 use dimensionos_core::monitoring;
 use dimensionos_core::payment::{self, lifecycle};
-use dimensionos_core::{AccountId, Error, users};
+use dimensionos_core::users::{self, AccountFilter};
+use dimensionos_core::{AccountId, Error};
 
 use crate::engine::Asked;
 use crate::error::dress;
+use crate::schema::account_page::AccountConnection;
 use crate::schema::allocation::{Allocation, TierName};
 use crate::schema::monitoring::{Resolution, Resource, ResourceMetrics, UsagePeriod, UsagePoint, UsageSummary};
 use crate::schema::page;
@@ -104,8 +107,18 @@ pub struct Account {
 
 impl Account {
     pub(crate) fn new(row: users::Account, viewer: dimensionos_core::Context, asked: &Asked) -> Self {
-        let now = asked.platform.clock().now();
         let standing = asked.platform.users().standing_of(&row);
+        Self::standing(row, standing, viewer, asked)
+    }
+
+    /// An account in the standing that it was chosen by, an instant ago.
+    pub(crate) fn standing(
+        row: users::Account,
+        standing: payment::Standing,
+        viewer: dimensionos_core::Context,
+        asked: &Asked,
+    ) -> Self {
+        let now = asked.platform.clock().now();
         Self {
             id: row.id.to_string().into(),
             tier: row.tier.into(),
@@ -263,5 +276,31 @@ impl AccountQuery {
             Err(Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(dress(&error, asked)),
         }
+    }
+
+    /// Operators only. Accounts, newest first. A page may be shorter than asked for, and even empty, while
+    /// `pageInfo.hasNextPage` is true: with a `status`, which follows from the clock, 1,000 accounts are looked at for a
+    /// page, and `endCursor` leads on.
+    async fn accounts(
+        &self,
+        context: &Context<'_>,
+        #[graphql(default = 20, desc = "How many: 1 to 100.")] first: Option<i32>,
+        #[graphql(desc = "Those after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Those that have this status now; all of them when left out.")] status: Option<ServiceStatus>,
+        #[graphql(desc = "Those on this tier; all of them when left out.")] tier: Option<TierName>,
+    ) -> Result<AccountConnection> {
+        let asked = Asked::of(context)?;
+        let _turn = asked.turn().await?;
+        let listed = async {
+            let length = page::length(first.unwrap_or(20))?;
+            let place = after.as_deref().map(page::place).transpose()?;
+            let filter = AccountFilter {
+                status: status.map(payment::ServiceStatus::from),
+                tier: tier.map(allocation::TierName::from),
+            };
+            asked.platform.users().list(&asked.context, &filter, place, length).await
+        };
+        let page = listed.await.map_err(|error: Error| dress(&error, asked))?;
+        Ok(AccountConnection::new(page, after.is_some()))
     }
 }

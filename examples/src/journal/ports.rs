@@ -16,7 +16,7 @@ use dimensionos_core::store::{
     Vouchers,
 };
 use dimensionos_core::tos::{PolicyRecord, Violation, ViolationCount, ViolationFilter, ViolationPlace};
-use dimensionos_core::users::{Account, AnonymousId};
+use dimensionos_core::users::{Account, AccountPlace, AnonymousId};
 use serde_json::Value;
 
 use super::rows::Row;
@@ -120,6 +120,7 @@ ports! {
         asks missing_accounts(accounts: &[AccountId]) -> Vec<AccountId>;
         writes erase_account(id: AccountId) -> ();
         asks accounts_due(now: Timestamp, limit: u64) -> Vec<AccountId>;
+        asks list_accounts(tier: Option<TierName>, after: Option<AccountPlace>, limit: u64) -> Vec<Account>;
         asks accounts_by_pepper() -> Vec<(KeyId, u64)>;
     }
     Sessions {

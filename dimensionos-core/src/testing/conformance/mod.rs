@@ -53,6 +53,7 @@ macro_rules! conformance_cases {
             a_recovery_code_is_used_once_by_its_own_account,
             an_erased_account_leaves_nothing_and_others_whole,
             accounts_that_are_not_there_are_told_apart,
+            accounts_are_listed_newest_first_in_pages,
             accounts_are_counted_by_pepper,
             an_ended_session_takes_its_refresh_tokens_along,
             what_ran_out_is_purged_and_nothing_else,
