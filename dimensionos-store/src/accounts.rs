@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::entity::{account, password, recovery_code};
 use crate::error::{store_error, unreadable};
-use crate::transaction::{SqlTx, signed, unsigned};
+use crate::transaction::{SqlTx, ids, signed, unsigned};
 
 impl From<&Account> for account::Model {
     fn from(account: &Account) -> Self {
@@ -184,6 +184,12 @@ impl Accounts for SqlTx {
     async fn account(&mut self, id: AccountId) -> Result<Option<Account>, StoreError> {
         let select = self.held(account::Entity::find_by_id(Uuid::from_u128(id.bits())));
         select.one(&self.sql).await.map_err(store_error)?.map(Account::try_from).transpose()
+    }
+
+    async fn accounts(&mut self, accounts: &[AccountId]) -> Result<Vec<Account>, StoreError> {
+        let select = self.held(account::Entity::find().filter(account::Column::Id.is_in(ids(accounts))));
+        let rows = select.all(&self.sql).await.map_err(store_error)?;
+        rows.into_iter().map(Account::try_from).collect()
     }
 
     async fn account_by_tag(&mut self, tags: &[AnonymousId]) -> Result<Option<Account>, StoreError> {
