@@ -58,8 +58,9 @@ impl Turns {
 
     async fn take(&self, reads: usize) -> async_graphql::Result<SemaphorePermit<'_>> {
         if self.reads.fetch_add(reads, Ordering::Relaxed) + reads > MAX_READS {
-            let told = "the operation reads usage more than 24 times, or exports together with other reads";
-            return Err(too_complex(told));
+            return Err(too_complex(&format!(
+                "the operation reads more than {MAX_READS} times, or exports together with other reads"
+            )));
         }
         // The semaphore is never closed.
         self.turn.acquire().await.map_err(|_| async_graphql::Error::new("no turn"))

@@ -10,10 +10,11 @@ use std::time::Duration;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, header};
 use dimensionos_core::allocation::{LimitOverride, Resource, TierVersion};
-use dimensionos_core::auth::{HashCost, Keys, Password, Pepper, Role, SigningKey};
+use dimensionos_core::auth::{Audience, BillingKey, HashCost, Keys, Password, Pepper, Role, SigningKey};
 use dimensionos_core::id::{SessionId, ViolationId};
 use dimensionos_core::monitoring::{Bucket, Counter, Level, Readings, Resolution, Rollup, Sample, UsageRow};
-use dimensionos_core::payment::voucher::{Epoch, PublicKey, PublishedKey};
+use dimensionos_core::payment::voucher::{Epoch, Order, PublicKey, PublishedKey};
+use dimensionos_core::payment::{Attester, BillingIssuer, Grant};
 use dimensionos_core::store::{Access, Store, Tx};
 use dimensionos_core::testing::FixedClock;
 use dimensionos_core::tos::{
@@ -21,7 +22,7 @@ use dimensionos_core::tos::{
     Violation,
 };
 use dimensionos_core::users::{Account, AnonymousId, Identity, Registration};
-use dimensionos_core::{AccountId, Clock, Context, Platform, Timestamp};
+use dimensionos_core::{AccountId, Clock, Context, OsEntropy, Platform, Timestamp};
 use dimensionos_graphql::config::Environment;
 use dimensionos_graphql::{App, Engine, Limits, router};
 use dimensionos_store::{Database, testing};
@@ -111,7 +112,9 @@ struct Scene {
 }
 
 fn keys() -> Keys {
-    Keys::new(vec![Pepper::from_bytes([1; 32])], vec![SigningKey::from_bytes([2; 32])]).unwrap()
+    Keys::new(vec![Pepper::from_bytes([1; 32])], vec![SigningKey::from_bytes([2; 32])])
+        .unwrap()
+        .with_billing(vec![BillingKey::from_bytes([3; 32]).public().unwrap()])
 }
 
 impl Scene {
@@ -202,7 +205,7 @@ impl Scene {
         let asking = async {
             let answer = routes.oneshot(request).await.unwrap();
             let body = to_bytes(answer.into_body(), usize::MAX).await.unwrap();
-            (body, STATEMENTS.with(|statements| statements.take()))
+            (body, STATEMENTS.with(RefCell::take))
         };
         let (body, statements) = STATEMENTS.scope(RefCell::default(), asking).await;
         platform.close().await.unwrap();
@@ -315,6 +318,32 @@ async fn statements_do_not_grow_with_the_rows_of_an_answer() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Of the mutations, the one whose answer is as long as what was asked for.
+#[tokio::test]
+async fn as_many_statements_issue_sixty_vouchers_as_three() {
+    let scene = Scene::with(1).await;
+    let denomination = "STARTER:30".parse().unwrap();
+    let (issuer, audience) = (BillingIssuer::default(), Audience::default());
+    let attester = Attester { key: BillingKey::from_bytes([3; 32]), issuer, audience };
+    let mut taken = Vec::new();
+    for count in [FEW, MANY] {
+        let count = usize::try_from(count).unwrap();
+        let grant = Grant::Vouchers { denomination, count };
+        let attestation = attester.attest(grant, scene.clock.now(), MINUTE, &OsEntropy).unwrap();
+        let order = Order::new(denomination, count, scene.clock.now(), &OsEntropy).unwrap();
+        let elements = json!(order.blinded().texts());
+        let issue = format!(
+            "mutation {{ issueVouchers(attestation: \"{attestation}\", blindedElements: {elements}) {{ elements }} }}"
+        );
+        let (answer, statements) = scene.measure(&issue, &scene.tokens[1]).await;
+        let given = answer["data"]["issueVouchers"]["elements"].as_array().map(Vec::len);
+        assert_eq!(given, Some(count), "{answer}");
+        taken.push(statements);
+    }
+    assert!(!taken[0].is_empty());
+    assert_eq!(taken[0], taken[1]);
 }
 
 /// The same texts whatever the length of the lists of ids in them.

@@ -22,11 +22,11 @@ pub struct PageInfo {
 }
 
 /// A place in a list that has cursors: an instant, and an id among those of that instant.
-pub(crate) trait Place: Sized {
+pub(crate) trait Place: Copy {
     /// What a cursor of this list begins with, so that one of another list is none of this.
     const KIND: &'static [u8];
 
-    fn parts(&self) -> (Timestamp, u128);
+    fn parts(self) -> (Timestamp, u128);
     fn of(at: Timestamp, id: u128) -> Self;
 }
 
@@ -34,7 +34,7 @@ impl Place for ViolationPlace {
     // Released before there was another list.
     const KIND: &'static [u8] = b"";
 
-    fn parts(&self) -> (Timestamp, u128) {
+    fn parts(self) -> (Timestamp, u128) {
         (self.detected_at, self.id.bits())
     }
 
@@ -46,7 +46,7 @@ impl Place for ViolationPlace {
 impl Place for AccountPlace {
     const KIND: &'static [u8] = b"acc";
 
-    fn parts(&self) -> (Timestamp, u128) {
+    fn parts(self) -> (Timestamp, u128) {
         (self.created_at, self.id.bits())
     }
 

@@ -173,7 +173,7 @@ pub async fn accounts_are_listed_newest_first_in_pages(store: &dyn Store) {
     for number in 1..=9_u8 {
         let created_at = NOW.after(Duration::from_secs(u64::from(number / 2)));
         let tier = if number % 3 == 0 { TierName::Pro } else { TierName::Free };
-        put_account(store, &Account { created_at, tier, ..account(number) }).await;
+        put_account(store, &Account { tier, created_at, ..account(number) }).await;
     }
     let mut tx = read(store).await;
     let all = tx.list_accounts(None, None, 100).await.unwrap();

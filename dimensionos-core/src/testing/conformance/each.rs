@@ -22,7 +22,7 @@ async fn put_accounts(store: &dyn Store) -> Vec<AccountId> {
             continue;
         }
         let mut tx = write(store).await;
-        for place in 0..u128::from(number % 2) + 1 {
+        for place in 0..=u128::from(number % 2) {
             tx.insert_session(&session(u128::from(number) * 10 + place, owner)).await.expect("the session is new");
         }
         let mut readings = Readings::default();
