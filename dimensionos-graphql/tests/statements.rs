@@ -318,6 +318,13 @@ async fn statements_do_not_grow_with_the_rows_of_an_answer() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+
+    // What few accounts may be asked, many may not: by the rows that it would answer with, before any is read.
+    let history = "{ accounts(first: 100) { nodes { usageHistory(resource: RAM, from: \"2023-11-13T22:00:00Z\", resolution: MINUTE) { at } } } }";
+    let (answer, _) = few.measure(history, &few.tokens[0]).await;
+    assert!(answer.get("errors").is_none(), "{answer}");
+    let (answer, _) = many.measure(history, &many.tokens[0]).await;
+    assert_eq!(answer["errors"][0]["extensions"]["code"], "QUERY_TOO_COMPLEX");
 }
 
 /// Of the mutations, the one whose answer is as long as what was asked for.
