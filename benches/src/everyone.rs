@@ -14,7 +14,7 @@ use dimensionos_core::store::{
     Violations, Vouchers,
 };
 use dimensionos_core::tos::{PolicyRecord, Violation, ViolationCount, ViolationFilter, ViolationPlace};
-use dimensionos_core::users::{Account, AnonymousId, TermsAcceptance};
+use dimensionos_core::users::{Account, AccountPlace, AnonymousId, TermsAcceptance};
 use dimensionos_core::{AccountId, Clock, MemoryStore, SystemClock, Timestamp};
 
 /// A [`MemoryStore`] with an active account for every id that it does not know, and which keeps no usage: what is
@@ -109,6 +109,7 @@ hand_on! {
     fn recovery_code_count(account: AccountId) -> u64;
     fn erase_account(id: AccountId) -> ();
     fn accounts_due(now: Timestamp, limit: u64) -> Vec<AccountId>;
+    fn list_accounts(tier: Option<TierName>, after: Option<AccountPlace>, limit: u64) -> Vec<Account>;
     fn accounts_by_pepper() -> Vec<(KeyId, u64)>;
 }
 

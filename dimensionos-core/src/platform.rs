@@ -109,14 +109,38 @@ impl Inner {
     /// the request's headers is asked again here: its body may have come much later, and an operation before this one
     /// in the same document may have signed it out.
     pub(crate) async fn admit(&self, caller: &Caller, action: Action, id: AccountId) -> Result<Arc<Entry>, Error> {
+        may_any(caller, action)?;
         let entry = self.entry(id).await?;
-        if let Caller::Account(principal) = caller
-            && principal.account == id
-        {
-            self.holds(principal, &entry)?;
-        }
-        self.allows(caller, action, &entry.account)?;
+        self.admit_to(caller, action, &entry)?;
         Ok(entry)
+    }
+
+    /// The same for several accounts, each by itself, in the order asked.
+    pub(crate) async fn admit_each(
+        &self,
+        caller: &Caller,
+        action: Action,
+        ids: &[AccountId],
+    ) -> Result<Vec<Result<Arc<Entry>, Error>>, Error> {
+        may_any(caller, action)?;
+        let known = self.directory.entries(&*self.store, ids).await?;
+        let now = self.clock.now();
+        let admit = |id: &AccountId| {
+            let entry = known.get(id).filter(|entry| !self.lifecycle.is_gone(&entry.account, now));
+            let entry = entry.ok_or(Error::no_account())?;
+            self.admit_to(caller, action, entry)?;
+            Ok(Arc::clone(entry))
+        };
+        Ok(ids.iter().map(admit).collect())
+    }
+
+    fn admit_to(&self, caller: &Caller, action: Action, entry: &Entry) -> Result<(), Error> {
+        if let Caller::Account(principal) = caller
+            && principal.account == entry.account.id
+        {
+            self.holds(principal, entry)?;
+        }
+        self.allows(caller, action, &entry.account)
     }
 
     /// Whether a token still is what the account's state says.
@@ -161,6 +185,24 @@ impl Inner {
     pub(crate) fn allotted(&self, account: &Account) -> Allocation {
         self.metering.limits.allotted(account.tier, Some(account.id), self.clock.now())
     }
+}
+
+/// Refuses whoever may do something to no account, before any is read. An account's holder is judged by that account.
+fn may_any(caller: &Caller, action: Action) -> Result<(), Error> {
+    if matches!(caller, Caller::Account(_)) { Ok(()) } else { allows(caller, action, Target::Service) }
+}
+
+/// Those accounts of a list that the caller was let in to, each once.
+pub(crate) fn admitted(entries: &[Result<Arc<Entry>, Error>]) -> Vec<AccountId> {
+    let mut ids: Vec<AccountId> = entries.iter().flatten().map(|entry| entry.account.id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+/// What one account comes to of what was asked for that one alone.
+pub(crate) fn only<T>(each: Vec<Result<T, Error>>) -> Result<T, Error> {
+    each.into_iter().next().unwrap_or(Err(Error::no_account()))
 }
 
 impl Platform {

@@ -10,6 +10,8 @@ use crate::payment::{ServiceStatus, Standing};
 pub enum Action {
     /// See an account's tier, status, trial and allocation.
     SeeAccount,
+    /// Look through all accounts.
+    ListAccounts,
     /// See what an account uses.
     SeeUsage,
     /// Follow what an account uses as it changes.
@@ -76,8 +78,9 @@ pub enum Action {
 
 impl Action {
     /// Every action, for the table under test.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::SeeAccount,
+        Self::ListAccounts,
         Self::SeeUsage,
         Self::WatchUsage,
         Self::Meter,
@@ -141,6 +144,7 @@ pub fn allows(caller: &Caller, action: Action, target: Target) -> Result<(), Err
         Caller::Operator(_) => match action {
             Action::CreateAgent
             | Action::SeeAccount
+            | Action::ListAccounts
             | Action::SeeUsage
             | Action::SetLimits
             | Action::SetStatus
@@ -224,7 +228,8 @@ const fn openness(action: Action) -> Option<Open> {
         | Action::ChangeTier
         | Action::Cancel => Open::WhileActive,
         Action::Erase | Action::Reauthenticate | Action::Restore => Open::ActiveOrCancelled,
-        Action::Meter
+        Action::ListAccounts
+        | Action::Meter
         | Action::Consume
         | Action::SetLimits
         | Action::ReportUsage

@@ -21,8 +21,13 @@ const MAX_MESSAGE_CHARACTERS: usize = 300;
 /// What the client is told. A fault of ours is logged, with its causes, under the request's id, and the client sees that
 /// id alone.
 pub(crate) fn dress(error: &Error, asked: &Asked) -> async_graphql::Error {
+    dress_for(error, &asked.context)
+}
+
+/// The same, for whoever asks.
+pub(crate) fn dress_for(error: &Error, context: &dimensionos_core::Context) -> async_graphql::Error {
     let code = error.code();
-    let request = asked.context.request.map(|request| request.to_string());
+    let request = context.request.map(|request| request.to_string());
     if code == Code::Internal {
         tracing::error!(request, error = error as &dyn std::error::Error, "a request failed");
         let dressed = async_graphql::Error::new("internal error");

@@ -15,6 +15,7 @@ mod error;
 mod guard;
 mod http;
 mod keys;
+mod loader;
 mod logging;
 mod metrics;
 mod patience;

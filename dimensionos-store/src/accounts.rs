@@ -3,13 +3,14 @@ use std::sync::LazyLock;
 use async_trait::async_trait;
 use dimensionos_core::AccountId;
 use dimensionos_core::Timestamp;
+use dimensionos_core::allocation::TierName;
 use dimensionos_core::auth::{KeyId, PasswordHash};
 use dimensionos_core::payment::{Notice, Paid, Told};
 use dimensionos_core::secret::SecretDigest;
 use dimensionos_core::store::{Accounts, StoreError};
 use dimensionos_core::tos::Restriction;
-use dimensionos_core::users::{Account, AnonymousId, OperatorStatus, SealedSeed, TermsAcceptance};
-use sea_orm::sea_query::{ArrayType, OnConflict, Value};
+use dimensionos_core::users::{Account, AccountPlace, AnonymousId, OperatorStatus, SealedSeed, TermsAcceptance};
+use sea_orm::sea_query::{ArrayType, Expr, ExprTrait, OnConflict, Value};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, IntoActiveModel, PaginatorTrait,
     QueryFilter, QueryOrder, QuerySelect, Statement,
@@ -18,7 +19,7 @@ use uuid::Uuid;
 
 use crate::entity::{account, password, recovery_code};
 use crate::error::{store_error, unreadable};
-use crate::transaction::{SqlTx, signed, unsigned};
+use crate::transaction::{SqlTx, ids, signed, unsigned};
 
 impl From<&Account> for account::Model {
     fn from(account: &Account) -> Self {
@@ -185,6 +186,12 @@ impl Accounts for SqlTx {
         select.one(&self.sql).await.map_err(store_error)?.map(Account::try_from).transpose()
     }
 
+    async fn accounts(&mut self, accounts: &[AccountId]) -> Result<Vec<Account>, StoreError> {
+        let select = self.held(account::Entity::find().filter(account::Column::Id.is_in(ids(accounts))));
+        let rows = select.all(&self.sql).await.map_err(store_error)?;
+        rows.into_iter().map(Account::try_from).collect()
+    }
+
     async fn account_by_tag(&mut self, tags: &[AnonymousId]) -> Result<Option<Account>, StoreError> {
         let tags = tags.iter().map(|tag| tag.as_bytes().to_vec());
         let select = self.held(account::Entity::find().filter(account::Column::AnonymousId.is_in(tags)));
@@ -265,6 +272,29 @@ impl Accounts for SqlTx {
             .limit(limit);
         let ids: Vec<Uuid> = due.into_tuple().all(&self.sql).await.map_err(store_error)?;
         Ok(ids.into_iter().map(|id| AccountId::from_bits(id.as_u128())).collect())
+    }
+
+    async fn list_accounts(
+        &mut self,
+        tier: Option<TierName>,
+        after: Option<AccountPlace>,
+        limit: u64,
+    ) -> Result<Vec<Account>, StoreError> {
+        let mut select = account::Entity::find()
+            .order_by_desc(account::Column::CreatedAt)
+            .order_by_desc(account::Column::Id)
+            .limit(limit);
+        if let Some(tier) = tier {
+            select = select.filter(account::Column::Tier.eq(tier.name()));
+        }
+        if let Some(AccountPlace { created_at, id }) = after {
+            // As a pair, so that the index is entered at it.
+            let place = Expr::tuple([Expr::col(account::Column::CreatedAt), Expr::col(account::Column::Id)]);
+            let after = Expr::tuple([created_at.as_millis().into(), Uuid::from_u128(id.bits()).into()]);
+            select = select.filter(place.lt(after));
+        }
+        let rows = select.all(&self.sql).await.map_err(store_error)?;
+        rows.into_iter().map(Account::try_from).collect()
     }
 
     async fn accounts_by_pepper(&mut self) -> Result<Vec<(KeyId, u64)>, StoreError> {

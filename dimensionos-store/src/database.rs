@@ -173,6 +173,14 @@ impl Database {
         .await
     }
 
+    /// Shows each statement's text, without its values, to `observe` where it is executed: in the task that asks for it.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn observed(mut self, observe: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.connection.set_metric_callback(move |info| observe(&info.statement.sql));
+        self
+    }
+
     /// Closes every connection, and on SQLite leaves one file without its log.
     pub async fn close(self) {
         // Nothing is lost where this fails: all that was committed is durable.

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::entity::{limit_override, quota_decision, quota_hold};
 use crate::error::{store_error, unreadable};
-use crate::transaction::{SqlTx, signed, unsigned};
+use crate::transaction::{SqlTx, ids, signed, unsigned};
 
 /// Keys of one statement, and rows of one: far below what either engine takes parameters for.
 const ROWS_PER_STATEMENT: usize = 1_000;
@@ -155,6 +155,15 @@ impl Quotas for SqlTx {
         let select = limit_override::Entity::find().filter(own).order_by_asc(limit_override::Column::Resource);
         let rows = select.all(&self.sql).await.map_err(store_error)?;
         rows.into_iter().map(LimitOverride::try_from).collect()
+    }
+
+    async fn overrides_of(&mut self, accounts: &[AccountId]) -> Result<Vec<(AccountId, LimitOverride)>, StoreError> {
+        let own = limit_override::Column::AccountId.is_in(ids(accounts));
+        let select = limit_override::Entity::find().filter(own).order_by_asc(limit_override::Column::Resource);
+        let rows = select.all(&self.sql).await.map_err(store_error)?;
+        rows.into_iter()
+            .map(|row| Ok((AccountId::from_bits(row.account_id.as_u128()), LimitOverride::try_from(row)?)))
+            .collect()
     }
 
     async fn set_override(&mut self, account: AccountId, own: &LimitOverride) -> Result<(), StoreError> {

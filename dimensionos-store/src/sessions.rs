@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::entity::{refresh_token, session};
 use crate::error::{store_error, unreadable};
-use crate::transaction::SqlTx;
+use crate::transaction::{SqlTx, ids};
 
 impl From<session::Model> for Session {
     fn from(row: session::Model) -> Self {
@@ -58,8 +58,12 @@ impl Sessions for SqlTx {
     }
 
     async fn sessions(&mut self, account: AccountId) -> Result<Vec<Session>, StoreError> {
+        self.sessions_of(&[account]).await
+    }
+
+    async fn sessions_of(&mut self, accounts: &[AccountId]) -> Result<Vec<Session>, StoreError> {
         let select = session::Entity::find()
-            .filter(session::Column::AccountId.eq(Uuid::from_u128(account.bits())))
+            .filter(session::Column::AccountId.is_in(ids(accounts)))
             .order_by_asc(session::Column::CreatedAt)
             .order_by_asc(session::Column::Id);
         let rows = select.all(&self.sql).await.map_err(store_error)?;

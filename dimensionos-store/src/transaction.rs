@@ -1,8 +1,10 @@
 use async_trait::async_trait;
+use dimensionos_core::AccountId;
 use dimensionos_core::store::{Access, StoreError, Tx};
 use sea_orm::sea_query::LockType;
 use sea_orm::{DatabaseTransaction, EntityTrait, QuerySelect, Select};
 use tokio::sync::OwnedMutexGuard;
+use uuid::Uuid;
 
 use crate::error::store_error;
 
@@ -39,6 +41,14 @@ impl Tx for SqlTx {
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
         self.sql.commit().await.map_err(store_error)
     }
+}
+
+/// The ids of several accounts, for a statement that asks for all of them. The last stands in it as often as makes their
+/// number a power of two, so that there are few texts to prepare.
+pub(crate) fn ids(accounts: &[AccountId]) -> Vec<Uuid> {
+    let last = accounts.last().into_iter().cycle();
+    let asked = accounts.iter().chain(last).take(accounts.len().next_power_of_two());
+    asked.map(|account| Uuid::from_u128(account.bits())).collect()
 }
 
 /// Instants, epochs and amounts as a signed column holds them. None of ours comes near its end.

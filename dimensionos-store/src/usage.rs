@@ -8,21 +8,21 @@ use dimensionos_core::allocation::Resource;
 use dimensionos_core::id::{AccessKeyId, ReplicaId};
 use dimensionos_core::monitoring::{
     Bucket, Counter, Level, LevelRollup, MAX_AMOUNT, Reading, Readings, Resolution, Rollup, SourceName, SourceState,
-    UsageRow,
+    UsageRow, UsageTotals,
 };
 use dimensionos_core::store::{StoreError, Usage};
 use dimensionos_core::{AccountId, Timestamp};
 use sea_orm::sea_query::{Alias, ArrayType, Expr, ExprTrait, Order, Query, Value};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
-    QueryResult, Statement,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel, PaginatorTrait,
+    QueryFilter, QueryResult, Statement,
 };
 use uuid::Uuid;
 
 use crate::batch::{Batch, Kind};
 use crate::entity::usage_source;
 use crate::error::{store_error, unreadable};
-use crate::transaction::{SqlTx, signed, unsigned};
+use crate::transaction::{SqlTx, ids, signed, unsigned};
 
 pub(crate) const ROLLUPS: &str = "usage_rollups";
 const ROLLUP_KEY: [&str; 3] = ["account_id", "resolution", "bucket_start"];
@@ -116,6 +116,31 @@ fn rollup(row: &QueryResult, levels: &[Level], counters: &[Counter]) -> Result<R
     Ok(rollup)
 }
 
+/// All buckets of an account together: the figures that [`rollup`] reads, and the most of each counter in one of them.
+/// No sum of a month's buckets passes 64 bits; PostgreSQL sums them to a decimal.
+static TOTALS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let levels = Level::ALL.into_iter().flat_map(|level| {
+        let [sum, count, peak] = level_columns(level);
+        [format!("SUM({sum})"), format!("CAST(SUM({count}) AS BIGINT)"), format!("MAX({peak})")]
+    });
+    let sums = Counter::ALL.map(|counter| format!("CAST(SUM({}) AS BIGINT)", counter.name()));
+    let busiest = Counter::ALL.map(|counter| format!("MAX({})", counter.name()));
+    levels.chain(sums).chain(busiest).collect()
+});
+
+/// The buckets of several accounts that start in a range.
+fn in_range(accounts: &[AccountId], resolution: Resolution, (from, to): (Timestamp, Timestamp)) -> Condition {
+    Condition::all()
+        .add(Expr::col("account_id").is_in(ids(accounts)))
+        .add(Expr::col("resolution").eq(resolution_number(resolution)))
+        .add(Expr::col("bucket_start").gte(from.as_millis()))
+        .add(Expr::col("bucket_start").lt(to.as_millis()))
+}
+
+fn account(row: &QueryResult, column: usize) -> Result<AccountId, DbErr> {
+    Ok(AccountId::from_bits(row.try_get_by_index::<Uuid>(column)?.as_u128()))
+}
+
 /// What a newer reading does to the one that is there.
 static REPLACE_OLDER_READINGS: LazyLock<Batch> = LazyLock::new(|| {
     let mut columns = vec![("account_id".to_owned(), Kind::Id)];
@@ -142,6 +167,21 @@ fn write_readings((account, readings): &(AccountId, Readings), values: &mut Vec<
         values.push(reading.map(|reading| reading.at.as_millis()).into());
     }
     values.push(readings.newest().map(Timestamp::as_millis).into());
+}
+
+fn readings(row: &QueryResult) -> Result<Readings, DbErr> {
+    let mut readings = Readings::default();
+    for (place, level) in Level::ALL.into_iter().enumerate() {
+        let value: Option<i64> = row.try_get_by_index(place * 2)?;
+        let at: Option<i64> = row.try_get_by_index(place * 2 + 1)?;
+        if let (Some(value), Some(at)) = (value, at) {
+            readings.set(level, Reading { value: unsigned(value), at: Timestamp::from_millis(at) });
+        }
+    }
+    if let Some(newest) = row.try_get_by_index::<Option<i64>>(Level::ALL.len() * 2)? {
+        readings.see(Timestamp::from_millis(newest));
+    }
+    Ok(readings)
 }
 
 static REPLACE_SOURCES: LazyLock<Batch> = LazyLock::new(|| {
@@ -203,30 +243,29 @@ impl SqlTx {
         sources.chunks(most).filter_map(statement).collect()
     }
 
-    /// Those figures of the buckets of an account that start in a range, oldest first.
+    /// Those figures of the buckets of several accounts that start in a range, each account's oldest first.
     async fn buckets(
         &self,
-        account: AccountId,
+        accounts: &[AccountId],
         resolution: Resolution,
-        (from, to): (Timestamp, Timestamp),
+        range: (Timestamp, Timestamp),
         (levels, counters): (&[Level], &[Counter]),
-    ) -> Result<Vec<(Bucket, Rollup)>, StoreError> {
+    ) -> Result<Vec<(AccountId, Bucket, Rollup)>, StoreError> {
         let measured = levels.iter().copied().flat_map(level_columns);
         let measured = measured.chain(counters.iter().map(|counter| counter.name().to_owned()));
         let mut select = Query::select();
         select
             .column("bucket_start")
             .columns(measured.map(Alias::new))
+            .column("account_id")
             .from(ROLLUPS)
-            .and_where(Expr::col("account_id").eq(Uuid::from_u128(account.bits())))
-            .and_where(Expr::col("resolution").eq(resolution_number(resolution)))
-            .and_where(Expr::col("bucket_start").gte(from.as_millis()))
-            .and_where(Expr::col("bucket_start").lt(to.as_millis()))
+            .cond_where(in_range(accounts, resolution, range))
             .order_by("bucket_start", Order::Asc);
         let rows = self.sql.query_all(&select).await.map_err(store_error)?;
+        let last = 1 + levels.len() * 3 + counters.len();
         let read = |row: &QueryResult| {
             let start = Timestamp::from_millis(row.try_get_by_index(0)?);
-            Ok((Bucket::at(start), rollup(row, levels, counters)?))
+            Ok((account(row, last)?, Bucket::at(start), rollup(row, levels, counters)?))
         };
         rows.iter().map(read).collect::<Result<_, DbErr>>().map_err(store_error)
     }
@@ -296,7 +335,8 @@ impl Usage for SqlTx {
         from: Timestamp,
         to: Timestamp,
     ) -> Result<Vec<(Bucket, Rollup)>, StoreError> {
-        self.buckets(account, resolution, (from, to), (&Level::ALL, &Counter::ALL)).await
+        let buckets = self.buckets(&[account], resolution, (from, to), (&Level::ALL, &Counter::ALL)).await?;
+        Ok(buckets.into_iter().map(|(_, bucket, rollup)| (bucket, rollup)).collect())
     }
 
     async fn usage_of(
@@ -306,8 +346,50 @@ impl Usage for SqlTx {
         resolution: Resolution,
         range: (Timestamp, Timestamp),
     ) -> Result<Vec<(Bucket, Rollup)>, StoreError> {
+        let buckets = self.usage_of_each(&[account], Some(resource), resolution, range).await?;
+        Ok(buckets.into_iter().map(|(_, bucket, rollup)| (bucket, rollup)).collect())
+    }
+
+    async fn usage_of_each(
+        &mut self,
+        accounts: &[AccountId],
+        resource: Option<Resource>,
+        resolution: Resolution,
+        range: (Timestamp, Timestamp),
+    ) -> Result<Vec<(AccountId, Bucket, Rollup)>, StoreError> {
+        let Some(resource) = resource else {
+            return self.buckets(accounts, resolution, range, (&Level::ALL, &Counter::ALL)).await;
+        };
         let (level, counter) = (resource.level(), resource.counter());
-        self.buckets(account, resolution, range, (level.as_slice(), counter.as_slice())).await
+        self.buckets(accounts, resolution, range, (level.as_slice(), counter.as_slice())).await
+    }
+
+    async fn usage_totals(
+        &mut self,
+        accounts: &[AccountId],
+        resolution: Resolution,
+        range: (Timestamp, Timestamp),
+    ) -> Result<Vec<(AccountId, UsageTotals)>, StoreError> {
+        let mut select = Query::select();
+        select
+            .column("account_id")
+            .exprs(TOTALS.iter().map(|figure| Expr::cust(figure.as_str())))
+            .from(ROLLUPS)
+            .cond_where(in_range(accounts, resolution, range))
+            .group_by_col("account_id");
+        let rows = self.sql.query_all(&select).await.map_err(store_error)?;
+        let read = |row: &QueryResult| {
+            let mut totals = UsageTotals::default();
+            totals.whole = rollup(row, &Level::ALL, &Counter::ALL)?;
+            let busiest = 1 + Level::ALL.len() * 3 + Counter::ALL.len();
+            for (place, counter) in Counter::ALL.into_iter().enumerate() {
+                if let Some(amount) = row.try_get_by_index::<Option<i64>>(busiest + place)? {
+                    totals.see(counter, unsigned(amount));
+                }
+            }
+            Ok((account(row, 0)?, totals))
+        };
+        rows.iter().map(read).collect::<Result<_, DbErr>>().map_err(store_error)
     }
 
     async fn used_since(&mut self, account: AccountId, counter: Counter, from: Timestamp) -> Result<u64, StoreError> {
@@ -339,26 +421,20 @@ impl Usage for SqlTx {
     }
 
     async fn readings(&mut self, account: AccountId) -> Result<Readings, StoreError> {
+        let known = self.readings_of(&[account]).await?.pop();
+        Ok(known.map(|(_, readings)| readings).unwrap_or_default())
+    }
+
+    async fn readings_of(&mut self, accounts: &[AccountId]) -> Result<Vec<(AccountId, Readings)>, StoreError> {
         let mut select = Query::select();
         select
             .columns(READING_COLUMNS.iter().map(Alias::new))
+            .column("account_id")
             .from(READINGS)
-            .and_where(Expr::col("account_id").eq(Uuid::from_u128(account.bits())));
-        let mut readings = Readings::default();
-        if let Some(row) = self.sql.query_one(&select).await.map_err(store_error)? {
-            for (place, level) in Level::ALL.into_iter().enumerate() {
-                let value: Option<i64> = row.try_get_by_index(place * 2).map_err(store_error)?;
-                let at: Option<i64> = row.try_get_by_index(place * 2 + 1).map_err(store_error)?;
-                if let (Some(value), Some(at)) = (value, at) {
-                    readings.set(level, Reading { value: unsigned(value), at: Timestamp::from_millis(at) });
-                }
-            }
-            let newest: Option<i64> = row.try_get_by_index(Level::ALL.len() * 2).map_err(store_error)?;
-            if let Some(newest) = newest {
-                readings.see(Timestamp::from_millis(newest));
-            }
-        }
-        Ok(readings)
+            .and_where(Expr::col("account_id").is_in(ids(accounts)));
+        let rows = self.sql.query_all(&select).await.map_err(store_error)?;
+        let read = |row: &QueryResult| Ok((account(row, READING_COLUMNS.len())?, readings(row)?));
+        rows.iter().map(read).collect::<Result<_, DbErr>>().map_err(store_error)
     }
 
     async fn mark_flush(&mut self, replica: ReplicaId, flush: u64, at: Timestamp) -> Result<(), StoreError> {

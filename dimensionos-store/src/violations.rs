@@ -6,7 +6,7 @@ use dimensionos_core::tos::{
     ViolationFilter, ViolationPlace,
 };
 use dimensionos_core::{AccountId, Timestamp};
-use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
+use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, Order, Query, WindowStatement};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
 };
@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::entity::detector_state;
 use crate::entity::violation::{Column, Entity, Model};
 use crate::error::{store_error, unreadable};
-use crate::transaction::{SqlTx, unsigned};
+use crate::transaction::{SqlTx, ids, unsigned};
 
 /// States of one statement: far below what either engine takes parameters for.
 const ROWS_PER_STATEMENT: usize = 500;
@@ -157,6 +157,12 @@ fn condition(filter: &ViolationFilter) -> Condition {
         }))
 }
 
+/// What is listed after that place.
+fn before(place: ViolationPlace) -> Expr {
+    let (at, id) = (place.detected_at.as_millis(), Uuid::from_u128(place.id.bits()));
+    Column::DetectedAt.lt(at).or(Column::DetectedAt.eq(at).and(Column::Id.lt(id)))
+}
+
 #[async_trait]
 impl Violations for SqlTx {
     async fn insert_violation(&mut self, violation: &Violation) -> Result<(), StoreError> {
@@ -183,15 +189,37 @@ impl Violations for SqlTx {
         after: Option<ViolationPlace>,
         limit: u64,
     ) -> Result<Vec<Violation>, StoreError> {
-        let before = after.map(|place| {
-            let (at, id) = (place.detected_at.as_millis(), Uuid::from_u128(place.id.bits()));
-            Column::DetectedAt.lt(at).or(Column::DetectedAt.eq(at).and(Column::Id.lt(id)))
-        });
         let select = Entity::find()
-            .filter(condition(filter).add_option(before))
+            .filter(condition(filter).add_option(after.map(before)))
             .order_by_desc(Column::DetectedAt)
             .order_by_desc(Column::Id)
             .limit(limit);
+        let rows = select.all(&self.sql).await.map_err(store_error)?;
+        rows.into_iter().map(Violation::try_from).collect()
+    }
+
+    async fn violations_of(
+        &mut self,
+        accounts: &[AccountId],
+        after: Option<ViolationPlace>,
+        limit: u64,
+    ) -> Result<Vec<Violation>, StoreError> {
+        let asked = Condition::all().add(Column::AccountId.is_in(ids(accounts))).add_option(after.map(before));
+        let mut newest = WindowStatement::partition_by(Column::AccountId);
+        newest.order_by(Column::DetectedAt, Order::Desc).order_by(Column::Id, Order::Desc);
+        let mut ranked = Query::select();
+        ranked
+            .column(Column::Id)
+            .expr_window_as(Expr::cust("ROW_NUMBER()"), newest, "place")
+            .from(Entity)
+            .cond_where(asked);
+        let mut first = Query::select();
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        first.column("id").from_subquery(ranked, "ranked").and_where(Expr::col("place").lte(limit));
+        let select = Entity::find()
+            .filter(Column::Id.in_subquery(first))
+            .order_by_desc(Column::DetectedAt)
+            .order_by_desc(Column::Id);
         let rows = select.all(&self.sql).await.map_err(store_error)?;
         rows.into_iter().map(Violation::try_from).collect()
     }
@@ -259,5 +287,12 @@ impl Violations for SqlTx {
     async fn detectors(&mut self, account: AccountId) -> Result<Option<Vec<u8>>, StoreError> {
         let select = detector_state::Entity::find_by_id(Uuid::from_u128(account.bits()));
         Ok(select.one(&self.sql).await.map_err(store_error)?.map(|row| row.state))
+    }
+
+    async fn detectors_of(&mut self, accounts: &[AccountId]) -> Result<Vec<(AccountId, Vec<u8>)>, StoreError> {
+        use detector_state::{Column, Entity};
+        let select = Entity::find().filter(Column::AccountId.is_in(ids(accounts)));
+        let rows = select.all(&self.sql).await.map_err(store_error)?;
+        Ok(rows.into_iter().map(|row| (AccountId::from_bits(row.account_id.as_u128()), row.state)).collect())
     }
 }

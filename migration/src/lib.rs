@@ -15,6 +15,7 @@ mod m20261123_000006_payments;
 mod m20261123_000007_jobs;
 mod m20261123_000008_vouchers;
 mod m20261123_000009_tier_versions;
+mod m20261123_000010_account_order;
 
 /// Applies the steps.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +34,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000007_jobs::Migration),
             Box::new(m20261123_000008_vouchers::Migration),
             Box::new(m20261123_000009_tier_versions::Migration),
+            Box::new(m20261123_000010_account_order::Migration),
         ]
     }
 }

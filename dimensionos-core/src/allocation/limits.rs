@@ -170,6 +170,13 @@ impl Limits {
         tier.with_overrides(&own, now)
     }
 
+    /// The same, by what limits an account beside its tier.
+    pub(crate) fn allotted_by(&self, tier: TierName, own: &OwnLimits, now: Timestamp) -> Allocation {
+        let tier = self.tier(tier, now);
+        let own = own.at(&tier, now);
+        tier.with_overrides(&own, now)
+    }
+
     /// The limit of an account in memory, by what its cell knows.
     pub(crate) fn of(
         &self,

@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +12,10 @@ use crate::context::Context;
 use crate::id::{AccountId, HoldId};
 use crate::monitoring::MAX_AMOUNT;
 use crate::payment::ServiceStatus;
-use crate::platform::Inner;
+use crate::platform::{Inner, admitted, only};
 use crate::policy::Action;
 use crate::store::Access;
-use crate::users::Account;
+use crate::users::{Account, Entry};
 use crate::{Code, Error};
 
 /// Answers what each tier grants, and whether an account may use more.
@@ -39,11 +40,51 @@ impl Allocations<'_> {
     /// # Errors
     /// `NotFound` where there is none, or it is not the caller's; `ServiceCancelled`.
     pub async fn of(&self, context: &Context, account: AccountId) -> Result<Allocation, Error> {
+        only(self.of_each(context, &[account]).await?)
+    }
+
+    /// The same of several accounts, none of them twice, each by itself, in the order asked.
+    ///
+    /// # Errors
+    /// Where the storage fails; and of each account as [`of`](Self::of).
+    pub async fn of_each(
+        &self,
+        context: &Context,
+        accounts: &[AccountId],
+    ) -> Result<Vec<Result<Allocation, Error>>, Error> {
         let Self(inner) = self;
-        let entry = inner.admit(&context.caller, Action::SeeAccount, account).await?;
-        let now = inner.clock.now();
-        inner.metering.cell(&*inner.store, account, now).await?;
-        Ok(inner.allotted(&entry.account))
+        let entries = inner.admit_each(&context.caller, Action::SeeAccount, accounts).await?;
+        let own = self.own_limits(&entries).await?;
+        Ok(entries.into_iter().map(|entry| Ok(self.allotted(&entry?.account, &own))).collect())
+    }
+
+    /// What limits those of these accounts beside their tiers that are not in memory.
+    pub(crate) async fn own_limits(
+        &self,
+        entries: &[Result<Arc<Entry>, Error>],
+    ) -> Result<HashMap<AccountId, OwnLimits>, Error> {
+        let Self(inner) = self;
+        let absent = entries.iter().flatten().filter(|entry| !inner.metering.is_resident(entry.account.id));
+        let absent: HashMap<AccountId, &Account> = absent.map(|entry| (entry.account.id, &entry.account)).collect();
+        if absent.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let ids: Vec<AccountId> = absent.keys().copied().collect();
+        let mut overrides: HashMap<AccountId, Vec<LimitOverride>> = HashMap::new();
+        for (account, own) in inner.store.begin(Access::Read).await?.overrides_of(&ids).await? {
+            overrides.entry(account).or_default().push(own);
+        }
+        let limits = |(id, account)| (id, OwnLimits::of(account, overrides.remove(&id).unwrap_or_default()));
+        Ok(absent.into_iter().map(limits).collect())
+    }
+
+    /// What an account is allotted, by those limits where it is not in memory.
+    pub(crate) fn allotted(&self, account: &Account, own: &HashMap<AccountId, OwnLimits>) -> Allocation {
+        let limits = &self.0.metering.limits;
+        match own.get(&account.id) {
+            Some(own) => limits.allotted_by(account.tier, own, self.0.clock.now()),
+            None => self.0.allotted(account),
+        }
     }
 
     /// The same at any later time, without asking again: for whoever follows an account as it changes.
@@ -206,12 +247,30 @@ impl Allocations<'_> {
     /// # Errors
     /// As [`of`](Self::of).
     pub async fn overrides(&self, context: &Context, account: AccountId) -> Result<Vec<LimitOverride>, Error> {
+        only(self.overrides_of_each(context, &[account]).await?)
+    }
+
+    /// The same of several accounts, none of them twice, each by itself, in the order asked.
+    ///
+    /// # Errors
+    /// Where the storage fails; and of each account as [`of`](Self::of).
+    pub async fn overrides_of_each(
+        &self,
+        context: &Context,
+        accounts: &[AccountId],
+    ) -> Result<Vec<Result<Vec<LimitOverride>, Error>>, Error> {
         let Self(inner) = self;
-        inner.admit(&context.caller, Action::SeeAccount, account).await?;
+        let entries = inner.admit_each(&context.caller, Action::SeeAccount, accounts).await?;
+        let admitted = admitted(&entries);
         let now = inner.clock.now();
-        let mut overrides = inner.store.begin(Access::Read).await?.overrides(account).await?;
-        overrides.retain(|own| own.until > now);
-        Ok(overrides)
+        let mut overrides: HashMap<AccountId, Vec<LimitOverride>> = HashMap::new();
+        if !admitted.is_empty() {
+            let stored = inner.store.begin(Access::Read).await?.overrides_of(&admitted).await?;
+            for (account, own) in stored.into_iter().filter(|(_, own)| own.until > now) {
+                overrides.entry(account).or_default().push(own);
+            }
+        }
+        Ok(entries.into_iter().map(|entry| Ok(overrides.remove(&entry?.account.id).unwrap_or_default())).collect())
     }
 
     /// What is decided where the account's status lets it use nothing.

@@ -23,7 +23,7 @@ use crate::monitoring::watch::Watchers;
 use crate::store::{Access, Store};
 use crate::time::{Clock, Month, Timestamp};
 use crate::tos::sentinel::Sentinel;
-use crate::users::{AccountEvent, Events};
+use crate::users::{Account, AccountEvent, Events};
 
 /// Samples whose cells are asked for ahead of their use: as many as a core has reads under way, and some more.
 const BATCH: usize = 16;
@@ -126,6 +126,26 @@ impl Metering {
         resumed
     }
 
+    /// The cells of several accounts, with the pasts read together of those that are not in memory; those that are not
+    /// there are left out.
+    pub(super) async fn cells(
+        &self,
+        store: &dyn Store,
+        accounts: &[AccountId],
+        now: Timestamp,
+    ) -> Result<HashMap<AccountId, Pinned>, Error> {
+        let mut cells = HashMap::with_capacity(accounts.len());
+        cells.extend(accounts.iter().filter_map(|account| Some((*account, self.resident(*account)?))));
+        let absent: Vec<AccountId> = accounts.iter().copied().filter(|account| !cells.contains_key(account)).collect();
+        if !absent.is_empty() {
+            for (account, past, detectors) in pasts(store, &absent, now).await? {
+                cells.insert(account, self.admit(account, &past, now)?);
+                self.sentinel.resume(account, detectors.as_deref());
+            }
+        }
+        Ok(cells)
+    }
+
     /// The cell of an account that is in memory.
     pub(super) fn resident(&self, account: AccountId) -> Option<Pinned> {
         // Under the lock nothing is given to another account.
@@ -135,7 +155,7 @@ impl Metering {
     }
 
     /// Whether an account is in memory, and so is there.
-    pub(super) fn is_resident(&self, account: AccountId) -> bool {
+    pub(crate) fn is_resident(&self, account: AccountId) -> bool {
         self.find(account).is_some()
     }
 
@@ -451,19 +471,52 @@ impl Metering {
 
 /// What a store knows of an account's recent past, and the state of its detectors.
 async fn past(store: &dyn Store, account: AccountId, now: Timestamp) -> Result<(Past, Option<Vec<u8>>), Error> {
+    let known = pasts(store, &[account], now).await?.pop();
+    known.map(|(_, past, detectors)| (past, detectors)).ok_or(Error::no_account())
+}
+
+/// The same of several accounts, with those left out that are not there.
+async fn pasts(
+    store: &dyn Store,
+    accounts: &[AccountId],
+    now: Timestamp,
+) -> Result<Vec<(AccountId, Past, Option<Vec<u8>>)>, Error> {
     // Samples may be a little ahead of this clock, and are part of the past all the same.
     let end = now.after(crate::monitoring::MAX_SAMPLE_LEAD).after(Duration::from_millis(1));
     let mut tx = store.begin(Access::Read).await?;
-    let row = tx.account(account).await?.ok_or(Error::no_account())?;
-    let detectors = tx.detectors(account).await?;
-    let past = Past {
-        tier: row.tier,
-        own: OwnLimits::of(&row, tx.overrides(account).await?),
-        readings: tx.readings(account).await?,
-        minutes: tx.usage(account, Resolution::Minute, now.before(WINDOW_PAST), end).await?,
-        days: tx.usage(account, Resolution::Day, now.start_of_month(), end).await?,
+    let rows = tx.accounts(accounts).await?;
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut detectors: HashMap<_, _> = tx.detectors_of(accounts).await?.into_iter().collect();
+    let mut own = by_account(tx.overrides_of(accounts).await?);
+    let readings: HashMap<_, _> = tx.readings_of(accounts).await?.into_iter().collect();
+    let (hour, month) = ((now.before(WINDOW_PAST), end), (now.start_of_month(), end));
+    let bucket = |(account, bucket, rollup)| (account, (bucket, rollup));
+    let minutes = tx.usage_of_each(accounts, None, Resolution::Minute, hour).await?;
+    let mut minutes = by_account(minutes.into_iter().map(bucket));
+    let days = tx.usage_of_each(accounts, None, Resolution::Day, month).await?;
+    let mut days = by_account(days.into_iter().map(bucket));
+    let past = |row: &Account| {
+        let past = Past {
+            tier: row.tier,
+            own: OwnLimits::of(row, own.remove(&row.id).unwrap_or_default()),
+            readings: readings.get(&row.id).copied().unwrap_or_default(),
+            minutes: minutes.remove(&row.id).unwrap_or_default(),
+            days: days.remove(&row.id).unwrap_or_default(),
+        };
+        (row.id, past, detectors.remove(&row.id))
     };
-    Ok((past, detectors))
+    Ok(rows.iter().map(past).collect())
+}
+
+/// What belongs to each account, in the order it comes in.
+pub(super) fn by_account<T>(rows: impl IntoIterator<Item = (AccountId, T)>) -> HashMap<AccountId, Vec<T>> {
+    let mut each: HashMap<AccountId, Vec<T>> = HashMap::new();
+    for (account, row) in rows {
+        each.entry(account).or_default().push(row);
+    }
+    each
 }
 
 #[cfg(all(test, not(dimensionos_loom)))]

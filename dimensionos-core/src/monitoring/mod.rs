@@ -34,7 +34,7 @@ pub use report::{
     InvalidSource, MAX_REPORT_SAMPLES, MAX_SAMPLE_AGE, MAX_SAMPLE_LEAD, MAX_SOURCES_PER_AGENT, Receipt, Report,
     SourceName, SourceState,
 };
-pub use rollup::{Bucket, LevelRollup, Resolution, Retention, Rollup, UsageRow};
+pub use rollup::{Bucket, LevelRollup, Resolution, Retention, Rollup, UsageRow, UsageTotals};
 pub use sample::{Counter, Level, MAX_AMOUNT, Sample};
 pub use service::{MAX_HISTORY_POINTS, Monitoring};
 pub use summary::{ResourceUsage, UsagePeriod, UsagePoint, UsageSummary};

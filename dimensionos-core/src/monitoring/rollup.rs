@@ -193,6 +193,38 @@ impl Rollup {
     }
 }
 
+/// What an account used in several buckets together.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct UsageTotals {
+    /// All of it.
+    pub whole: Rollup,
+    busiest: [Option<u64>; Counter::ALL.len()],
+}
+
+impl UsageTotals {
+    /// Folds a bucket in.
+    pub fn add(&mut self, bucket: &Rollup) {
+        self.whole.merge(bucket);
+        for counter in Counter::ALL {
+            if let Some(amount) = bucket.total(counter) {
+                self.see(counter, amount);
+            }
+        }
+    }
+
+    /// The most that was added to a counter in one bucket; absent where nobody measured it.
+    #[must_use]
+    pub const fn busiest(&self, counter: Counter) -> Option<u64> {
+        self.busiest[counter.index()]
+    }
+
+    /// Notes what was added to a counter in one bucket.
+    pub fn see(&mut self, counter: Counter, amount: u64) {
+        let busiest = &mut self.busiest[counter.index()];
+        *busiest = (*busiest).max(Some(amount));
+    }
+}
+
 /// What to add to one bucket of one account.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct UsageRow {

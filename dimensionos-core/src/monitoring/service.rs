@@ -1,23 +1,26 @@
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{Stream, TryStreamExt, stream};
 
 use crate::Error;
-use crate::allocation::Resource;
+use crate::allocation::{Allocations, Resource};
 use crate::context::{Caller, Context};
 use crate::id::AccountId;
+use crate::monitoring::metering::by_account;
 use crate::monitoring::report::{MAX_REPORT_SAMPLES, MAX_SAMPLE_AGE, MAX_SAMPLE_LEAD};
 use crate::monitoring::sample::MAX_AMOUNT;
 use crate::monitoring::slab::Pinned;
 use crate::monitoring::summary::{UsagePeriod, UsagePoint, UsageSummary, point, summarise};
 use crate::monitoring::watch::changes;
-use crate::monitoring::{Meter, Metrics, Receipt, Report, Resolution, Sample};
-use crate::platform::Inner;
+use crate::monitoring::{Meter, Metrics, Receipt, Report, Resolution, Sample, UsageTotals};
+use crate::platform::{Inner, admitted, only};
 use crate::policy::{Action, Target, allows};
 use crate::store::Access;
 use crate::time::Timestamp;
 use crate::tos::Signals;
+use crate::users::Entry;
 
 /// Points of one history: two days by the minute are 2,880, a month by the hour 744, three years by the day 1,096.
 pub const MAX_HISTORY_POINTS: i64 = 3_000;
@@ -145,6 +148,26 @@ impl Monitoring<'_> {
         Ok(self.0.metering.metrics(cell.cell(), self.0.clock.now()))
     }
 
+    /// The same of several accounts, none of them twice, each by itself, in the order asked.
+    ///
+    /// # Errors
+    /// Where the storage fails; and of each account as [`metrics`](Self::metrics).
+    pub async fn metrics_of_each(
+        &self,
+        context: &Context,
+        accounts: &[AccountId],
+    ) -> Result<Vec<Result<Metrics, Error>>, Error> {
+        let Self(inner) = self;
+        let entries = inner.admit_each(&context.caller, Action::SeeUsage, accounts).await?;
+        let now = inner.clock.now();
+        let cells = inner.metering.cells(&*inner.store, &admitted(&entries), now).await?;
+        let metrics = |entry: Result<Arc<Entry>, Error>| {
+            let cell = cells.get(&entry?.account.id).ok_or(Error::no_account())?;
+            Ok(inner.metering.metrics(cell.cell(), now))
+        };
+        Ok(entries.into_iter().map(metrics).collect())
+    }
+
     /// What an account used in the present hour, day or month. What a meter of this program recorded in the last
     /// second may be missing.
     ///
@@ -156,14 +179,39 @@ impl Monitoring<'_> {
         account: AccountId,
         period: UsagePeriod,
     ) -> Result<UsageSummary, Error> {
+        only(self.usage_of_each(context, &[account], period).await?)
+    }
+
+    /// The same of several accounts, none of them twice, each by itself, in the order asked.
+    ///
+    /// # Errors
+    /// Where the storage fails; and of each account as [`metrics`](Self::metrics).
+    pub async fn usage_of_each(
+        &self,
+        context: &Context,
+        accounts: &[AccountId],
+        period: UsagePeriod,
+    ) -> Result<Vec<Result<UsageSummary, Error>>, Error> {
         let Self(inner) = self;
-        let entry = inner.admit(&context.caller, Action::SeeUsage, account).await?;
+        let entries = inner.admit_each(&context.caller, Action::SeeUsage, accounts).await?;
+        let admitted = admitted(&entries);
+        if admitted.is_empty() {
+            return Ok(entries.into_iter().map(|entry| Err(entry.err().unwrap_or(Error::no_account()))).collect());
+        }
+        let allocations = Allocations(inner);
+        let own = allocations.own_limits(&entries).await?;
         let now = inner.clock.now();
         // What sources measured ahead of this clock is counted, but not into the next period.
         let end = now.after(MAX_SAMPLE_LEAD).min(period.end(now));
         let mut tx = inner.store.begin(Access::Read).await?;
-        let buckets = tx.usage(account, period.resolution(), period.start(now), end).await?;
-        Ok(summarise(period, now, &buckets, &inner.allotted(&entry.account)))
+        let totals = tx.usage_totals(&admitted, period.resolution(), (period.start(now), end)).await?;
+        let totals: HashMap<AccountId, UsageTotals> = totals.into_iter().collect();
+        let summary = |entry: Result<Arc<Entry>, Error>| {
+            let account = &entry?.account;
+            let totals = totals.get(&account.id).copied().unwrap_or_default();
+            Ok(summarise(period, now, &totals, &allocations.allotted(account, &own)))
+        };
+        Ok(entries.into_iter().map(summary).collect())
     }
 
     /// What an account used of one resource, bucket by bucket, oldest first; buckets in which nobody measured are left
@@ -180,8 +228,27 @@ impl Monitoring<'_> {
         range: (Timestamp, Option<Timestamp>),
         resolution: Resolution,
     ) -> Result<Vec<UsagePoint>, Error> {
+        only(self.history_of_each(context, &[account], resource, range, resolution).await?)
+    }
+
+    /// The same of several accounts, none of them twice, each by itself, in the order asked.
+    ///
+    /// # Errors
+    /// `InvalidInput` for the range; where the storage fails; and of each account as [`metrics`](Self::metrics).
+    pub async fn history_of_each(
+        &self,
+        context: &Context,
+        accounts: &[AccountId],
+        resource: Resource,
+        range: (Timestamp, Option<Timestamp>),
+        resolution: Resolution,
+    ) -> Result<Vec<Result<Vec<UsagePoint>, Error>>, Error> {
         let Self(inner) = self;
-        inner.admit(&context.caller, Action::SeeUsage, account).await?;
+        let entries = inner.admit_each(&context.caller, Action::SeeUsage, accounts).await?;
+        let admitted = admitted(&entries);
+        if admitted.is_empty() {
+            return Ok(entries.into_iter().map(|entry| Err(entry.err().unwrap_or(Error::no_account()))).collect());
+        }
         let (from, to) = (range.0, range.1.unwrap_or_else(|| inner.clock.now()));
         if from >= to {
             return Err(Error::invalid("to", "not after from"));
@@ -194,8 +261,12 @@ impl Monitoring<'_> {
             ));
         }
         let mut tx = inner.store.begin(Access::Read).await?;
-        let buckets = tx.usage_of(account, resource, resolution, (from, to)).await?;
-        Ok(buckets.iter().filter_map(|(bucket, rollup)| point(resource, resolution, *bucket, rollup)).collect())
+        let buckets = tx.usage_of_each(&admitted, Some(resource), resolution, (from, to)).await?;
+        let points = buckets
+            .into_iter()
+            .filter_map(|(account, bucket, rollup)| Some((account, point(resource, resolution, bucket, &rollup)?)));
+        let mut points = by_account(points);
+        Ok(entries.into_iter().map(|entry| Ok(points.remove(&entry?.account.id).unwrap_or_default())).collect())
     }
 
     /// Follows what an account uses: its figures now, and then on change, at most once an interval. Whoever reads

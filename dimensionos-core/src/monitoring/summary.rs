@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use crate::allocation::{Allocation, Resource};
-use crate::monitoring::rollup::{Bucket, LevelRollup, Resolution, Rollup};
+use crate::monitoring::rollup::{Bucket, LevelRollup, Resolution, Rollup, UsageTotals};
 use crate::time::Timestamp;
 
 /// The stretch a summary covers: the present hour, day or month in UTC, from its start until now.
@@ -103,12 +103,11 @@ fn millicores(microseconds: u64, seconds: i64) -> f64 {
 pub(crate) fn summarise(
     period: UsagePeriod,
     now: Timestamp,
-    buckets: &[(Bucket, Rollup)],
+    totals: &UsageTotals,
     allocation: &Allocation,
 ) -> UsageSummary {
     let from = period.start(now);
-    let mut whole = Rollup::default();
-    buckets.iter().for_each(|(_, rollup)| whole.merge(rollup));
+    let whole = &totals.whole;
     let elapsed = i64::try_from(now.since(from).as_secs()).unwrap_or(i64::MAX).max(1);
     let resources = Resource::ALL.map(|resource| {
         let total = resource.counter().and_then(|counter| whole.total(counter));
@@ -119,7 +118,7 @@ pub(crate) fn summarise(
             None => (
                 // A rate by the hour is not read off a few minutes.
                 total.map(|total| rate(total, elapsed.max(rate_length(resource)), resource)),
-                peak_rate(resource, period.resolution(), buckets, total),
+                peak_rate(resource, period.resolution(), totals, total),
             ),
         };
         let limit = resource.limit(allocation);
@@ -138,17 +137,11 @@ fn rate_length(resource: Resource) -> i64 {
 }
 
 /// The busiest bucket's rate; for what counts by the hour in buckets shorter than one, all of them together.
-fn peak_rate(
-    resource: Resource,
-    resolution: Resolution,
-    buckets: &[(Bucket, Rollup)],
-    total: Option<u64>,
-) -> Option<f64> {
+fn peak_rate(resource: Resource, resolution: Resolution, totals: &UsageTotals, total: Option<u64>) -> Option<f64> {
     if rate_length(resource) > resolution.seconds() {
         return total.map(|total| rate(total, rate_length(resource), resource));
     }
-    let counter = resource.counter()?;
-    let busiest = buckets.iter().filter_map(|(_, rollup)| rollup.total(counter)).max();
+    let busiest = totals.busiest(resource.counter()?);
     busiest.map(|total| rate(total, resolution.seconds(), resource))
 }
 
@@ -179,8 +172,9 @@ mod tests {
         for sample in samples {
             buckets.entry(Bucket::holding(sample.taken_at(), period.resolution())).or_default().add(sample);
         }
-        let buckets: Vec<_> = buckets.into_iter().collect();
-        summarise(period, now.parse().unwrap(), &buckets, &Allocation::initial(TierName::Free))
+        let mut totals = UsageTotals::default();
+        buckets.values().for_each(|bucket| totals.add(bucket));
+        summarise(period, now.parse().unwrap(), &totals, &Allocation::initial(TierName::Free))
     }
 
     fn of(summary: &UsageSummary, resource: Resource) -> ResourceUsage {

@@ -22,7 +22,7 @@ use crate::secret::SecretDigest;
 use crate::store::{Access, AccessKeys, Accounts, Sessions, Store, StoreError, Tx};
 use crate::time::Timestamp;
 use crate::tos::{PolicyRecord, Violation, ViolationPlace};
-use crate::users::{Account, AnonymousId};
+use crate::users::{Account, AccountPlace, AnonymousId};
 
 /// A [`Store`] that keeps everything in memory and nothing beyond the process.
 ///
@@ -308,6 +308,20 @@ impl Accounts for MemoryTx {
         let mut due: Vec<_> = rows.map(|account| (account.told.due_at, account.id)).collect();
         due.sort_unstable();
         Ok(due.into_iter().map(|(_, id)| id).take(usize::try_from(limit).unwrap_or(usize::MAX)).collect())
+    }
+
+    async fn list_accounts(
+        &mut self,
+        tier: Option<TierName>,
+        after: Option<AccountPlace>,
+        limit: u64,
+    ) -> Result<Vec<Account>, StoreError> {
+        let is_asked = |account: &&Account| {
+            tier.is_none_or(|tier| account.tier == tier) && after.is_none_or(|after| account.place() < after)
+        };
+        let mut found: Vec<&Account> = self.state().accounts.rows.values().filter(is_asked).collect();
+        found.sort_unstable_by_key(|account| std::cmp::Reverse(account.place()));
+        Ok(found.into_iter().take(usize::try_from(limit).unwrap_or(usize::MAX)).cloned().collect())
     }
 
     async fn accounts_by_pepper(&mut self) -> Result<Vec<(KeyId, u64)>, StoreError> {

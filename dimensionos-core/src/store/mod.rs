@@ -13,13 +13,15 @@ use crate::allocation::{HeavyUse, HeavyUser, Hold, KeyedDecision, LimitOverride,
 use crate::auth::{AccessKey, KeyId, PasswordHash, RefreshRecord, Session};
 use crate::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId, ViolationId};
 use crate::jobs::{JobLease, JobRun};
-use crate::monitoring::{Bucket, Counter, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow};
+use crate::monitoring::{
+    Bucket, Counter, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow, UsageTotals,
+};
 use crate::payment::voucher::{Epoch, Nullifier, PublishedKey};
 use crate::payment::{SpentAttestation, Tombstone};
 use crate::secret::SecretDigest;
 use crate::time::Timestamp;
 use crate::tos::{PolicyRecord, Violation, ViolationCount, ViolationFilter, ViolationPlace};
-use crate::users::{Account, AnonymousId};
+use crate::users::{Account, AccountPlace, AnonymousId};
 
 pub use memory::MemoryStore;
 
@@ -85,13 +87,21 @@ pub trait Tx:
 
 /// Accounts and their passwords.
 #[async_trait]
-pub trait Accounts {
+pub trait Accounts: Send {
     /// Adds an account; `Conflict` where its id or tag is taken.
     async fn insert_account(&mut self, account: &Account) -> Result<(), StoreError>;
     /// Replaces an account's row; `Conflict` where its new tag is taken.
     async fn update_account(&mut self, account: &Account) -> Result<(), StoreError>;
     /// An account by its id.
     async fn account(&mut self, id: AccountId) -> Result<Option<Account>, StoreError>;
+    /// Those of these accounts that are there, in any order. No account stands twice.
+    async fn accounts(&mut self, ids: &[AccountId]) -> Result<Vec<Account>, StoreError> {
+        let mut found = Vec::new();
+        for id in ids {
+            found.extend(self.account(*id).await?);
+        }
+        Ok(found)
+    }
     /// The account that has any of these tags.
     async fn account_by_tag(&mut self, tags: &[AnonymousId]) -> Result<Option<Account>, StoreError>;
     /// Sets an account's password, in place of any it has.
@@ -112,19 +122,35 @@ pub trait Accounts {
     /// The accounts of which something is to be told or done at an instant, the longest due first, at most `limit` of
     /// them.
     async fn accounts_due(&mut self, now: Timestamp, limit: u64) -> Result<Vec<AccountId>, StoreError>;
+    /// The accounts of a tier, or all of them: newest first, those of one instant by their ids, the highest first; at most
+    /// `limit` of them, after the place of one that was listed before.
+    async fn list_accounts(
+        &mut self,
+        tier: Option<TierName>,
+        after: Option<AccountPlace>,
+        limit: u64,
+    ) -> Result<Vec<Account>, StoreError>;
     /// How many accounts have their tag under each pepper, in the order of the peppers' ids.
     async fn accounts_by_pepper(&mut self) -> Result<Vec<(KeyId, u64)>, StoreError>;
 }
 
 /// Sessions and their refresh tokens.
 #[async_trait]
-pub trait Sessions {
+pub trait Sessions: Send {
     /// Adds a session.
     async fn insert_session(&mut self, session: &Session) -> Result<(), StoreError>;
     /// A session by its id.
     async fn session(&mut self, id: SessionId) -> Result<Option<Session>, StoreError>;
     /// The sessions of an account, oldest first.
     async fn sessions(&mut self, account: AccountId) -> Result<Vec<Session>, StoreError>;
+    /// The sessions of several accounts, each account's oldest first. No account stands twice.
+    async fn sessions_of(&mut self, accounts: &[AccountId]) -> Result<Vec<Session>, StoreError> {
+        let mut found = Vec::new();
+        for account in accounts {
+            found.extend(self.sessions(*account).await?);
+        }
+        Ok(found)
+    }
     /// Sets when a session's youngest refresh token runs out.
     async fn extend_session(&mut self, id: SessionId, expires_at: Timestamp) -> Result<(), StoreError>;
     /// Sets when a session's holder last proved to know the password.
@@ -202,6 +228,41 @@ pub trait Usage: Send {
     ) -> Result<Vec<(Bucket, Rollup)>, StoreError> {
         self.usage(account, resolution, from, to).await
     }
+    /// The buckets of several accounts that start in a range, each account's oldest first; of one resource, what else was
+    /// measured may be left out. No account stands twice.
+    async fn usage_of_each(
+        &mut self,
+        accounts: &[AccountId],
+        resource: Option<Resource>,
+        resolution: Resolution,
+        (from, to): (Timestamp, Timestamp),
+    ) -> Result<Vec<(AccountId, Bucket, Rollup)>, StoreError> {
+        let mut found = Vec::new();
+        for account in accounts {
+            let buckets = match resource {
+                Some(resource) => self.usage_of(*account, resource, resolution, (from, to)).await?,
+                None => self.usage(*account, resolution, from, to).await?,
+            };
+            found.extend(buckets.into_iter().map(|(bucket, rollup)| (*account, bucket, rollup)));
+        }
+        Ok(found)
+    }
+    /// What several accounts used in the buckets that start in a range, of each account together; those that used nothing
+    /// may be left out. No account stands twice.
+    async fn usage_totals(
+        &mut self,
+        accounts: &[AccountId],
+        resolution: Resolution,
+        (from, to): (Timestamp, Timestamp),
+    ) -> Result<Vec<(AccountId, UsageTotals)>, StoreError> {
+        let mut found = Vec::new();
+        for account in accounts {
+            let mut totals = UsageTotals::default();
+            self.usage(*account, resolution, from, to).await?.iter().for_each(|(_, bucket)| totals.add(bucket));
+            found.push((*account, totals));
+        }
+        Ok(found)
+    }
     /// What an account added to a counter in the minutes that start at `from` or later.
     async fn used_since(&mut self, account: AccountId, counter: Counter, from: Timestamp) -> Result<u64, StoreError>;
     /// Removes the buckets of a resolution that started before that instant, and says how many.
@@ -210,6 +271,14 @@ pub trait Usage: Send {
     async fn save_readings(&mut self, readings: &[(AccountId, Readings)]) -> Result<(), StoreError>;
     /// The newest readings of an account; all absent where there are none.
     async fn readings(&mut self, account: AccountId) -> Result<Readings, StoreError>;
+    /// The newest readings of several accounts; those of which there are none may be left out. No account stands twice.
+    async fn readings_of(&mut self, accounts: &[AccountId]) -> Result<Vec<(AccountId, Readings)>, StoreError> {
+        let mut found = Vec::new();
+        for account in accounts {
+            found.push((*account, self.readings(*account).await?));
+        }
+        Ok(found)
+    }
     /// Writes down the number of a process's flush with what it flushes, in place of the one before: where the answer to
     /// a commit is lost, this tells whether it took effect.
     async fn mark_flush(&mut self, replica: ReplicaId, flush: u64, at: Timestamp) -> Result<(), StoreError>;
@@ -222,7 +291,7 @@ pub trait Usage: Send {
 
 /// What is granted, reserved and decided of accounts' quotas, and limits of their own.
 #[async_trait]
-pub trait Quotas {
+pub trait Quotas: Send {
     /// The holds on an account's quotas, expired ones too, in the order of their ids.
     async fn holds(&mut self, account: AccountId) -> Result<Vec<Hold>, StoreError>;
     /// A hold by its id.
@@ -239,6 +308,15 @@ pub trait Quotas {
     async fn insert_decisions(&mut self, decisions: &[KeyedDecision]) -> Result<(), StoreError>;
     /// An account's own limits, ended ones too, in the order of the resources' names.
     async fn overrides(&mut self, account: AccountId) -> Result<Vec<LimitOverride>, StoreError>;
+    /// The own limits of several accounts, ended ones too, each account's in the order of the resources' names. No account
+    /// stands twice.
+    async fn overrides_of(&mut self, accounts: &[AccountId]) -> Result<Vec<(AccountId, LimitOverride)>, StoreError> {
+        let mut found = Vec::new();
+        for account in accounts {
+            found.extend(self.overrides(*account).await?.into_iter().map(|own| (*account, own)));
+        }
+        Ok(found)
+    }
     /// Sets an account's own limit on a resource, in place of any it has.
     async fn set_override(&mut self, account: AccountId, own: &LimitOverride) -> Result<(), StoreError>;
     /// Removes holds, decisions and overrides that ended before that instant, and says how many.
@@ -247,7 +325,7 @@ pub trait Quotas {
 
 /// What was found against accounts, and what followed.
 #[async_trait]
-pub trait Violations {
+pub trait Violations: Send {
     /// Adds a violation.
     async fn insert_violation(&mut self, violation: &Violation) -> Result<(), StoreError>;
     /// Replaces a violation's row.
@@ -261,6 +339,21 @@ pub trait Violations {
         after: Option<ViolationPlace>,
         limit: u64,
     ) -> Result<Vec<Violation>, StoreError>;
+    /// The violations of several accounts, each account's newest first, and of each at most `limit`, after a place. No
+    /// account stands twice.
+    async fn violations_of(
+        &mut self,
+        accounts: &[AccountId],
+        after: Option<ViolationPlace>,
+        limit: u64,
+    ) -> Result<Vec<Violation>, StoreError> {
+        let mut found = Vec::new();
+        for account in accounts {
+            let filter = ViolationFilter { account: Some(*account), ..ViolationFilter::default() };
+            found.extend(self.violations(&filter, after, limit).await?);
+        }
+        Ok(found)
+    }
     /// How many violations were found in `from..to`, by what they are.
     async fn violation_counts(&mut self, from: Timestamp, to: Timestamp) -> Result<Vec<ViolationCount>, StoreError>;
     /// Removes the violations whose consequences ended before that instant and that wait for nobody, and says how many.
@@ -269,6 +362,14 @@ pub trait Violations {
     async fn save_detectors(&mut self, states: &[(AccountId, Vec<u8>)]) -> Result<(), StoreError>;
     /// The state of an account's detectors; absent where none is kept.
     async fn detectors(&mut self, account: AccountId) -> Result<Option<Vec<u8>>, StoreError>;
+    /// The states of several accounts' detectors, of those where one is kept. No account stands twice.
+    async fn detectors_of(&mut self, accounts: &[AccountId]) -> Result<Vec<(AccountId, Vec<u8>)>, StoreError> {
+        let mut found = Vec::new();
+        for account in accounts {
+            found.extend(self.detectors(*account).await?.map(|state| (*account, state)));
+        }
+        Ok(found)
+    }
 }
 
 /// Evidence of payments that was counted, and what is left of trials.

@@ -10,7 +10,9 @@ use crate::allocation::{HeavyUse, HeavyUser, Hold, KeyedDecision, LimitOverride,
 use crate::auth::{AccessKey, KeyId, PasswordHash, RefreshRecord, Session};
 use crate::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId, ViolationId};
 use crate::jobs::{JobLease, JobRun};
-use crate::monitoring::{Bucket, Counter, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow};
+use crate::monitoring::{
+    Bucket, Counter, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow, UsageTotals,
+};
 use crate::payment::voucher::{Epoch, Nullifier, PublishedKey};
 use crate::payment::{SpentAttestation, Tombstone};
 use crate::secret::SecretDigest;
@@ -20,7 +22,7 @@ use crate::store::{
 };
 use crate::time::Timestamp;
 use crate::tos::{PolicyRecord, Violation, ViolationCount, ViolationFilter, ViolationPlace};
-use crate::users::{Account, AnonymousId};
+use crate::users::{Account, AccountPlace, AnonymousId};
 
 /// What becomes of a commit that ends with an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,6 +160,7 @@ hand_on! {
     fn insert_account(account: &Account) -> ();
     fn update_account(account: &Account) -> ();
     fn account(id: AccountId) -> Option<Account>;
+    fn accounts(ids: &[AccountId]) -> Vec<Account>;
     fn account_by_tag(tags: &[AnonymousId]) -> Option<Account>;
     fn set_password(account: AccountId, hash: &PasswordHash) -> ();
     fn password(account: AccountId) -> Option<PasswordHash>;
@@ -167,6 +170,7 @@ hand_on! {
     fn missing_accounts(accounts: &[AccountId]) -> Vec<AccountId>;
     fn erase_account(id: AccountId) -> ();
     fn accounts_due(now: Timestamp, limit: u64) -> Vec<AccountId>;
+    fn list_accounts(tier: Option<TierName>, after: Option<AccountPlace>, limit: u64) -> Vec<Account>;
     fn accounts_by_pepper() -> Vec<(KeyId, u64)>;
 }
 
@@ -184,6 +188,7 @@ hand_on! {
     fn insert_session(session: &Session) -> ();
     fn session(id: SessionId) -> Option<Session>;
     fn sessions(account: AccountId) -> Vec<Session>;
+    fn sessions_of(accounts: &[AccountId]) -> Vec<Session>;
     fn extend_session(id: SessionId, expires_at: Timestamp) -> ();
     fn mark_authenticated(id: SessionId, at: Timestamp) -> ();
     fn end_session(id: SessionId) -> ();
@@ -226,10 +231,22 @@ hand_on! {
         resolution: Resolution,
         range: (Timestamp, Timestamp)
     ) -> Vec<(Bucket, Rollup)>;
+    fn usage_of_each(
+        accounts: &[AccountId],
+        resource: Option<Resource>,
+        resolution: Resolution,
+        range: (Timestamp, Timestamp)
+    ) -> Vec<(AccountId, Bucket, Rollup)>;
+    fn usage_totals(
+        accounts: &[AccountId],
+        resolution: Resolution,
+        range: (Timestamp, Timestamp)
+    ) -> Vec<(AccountId, UsageTotals)>;
     fn used_since(account: AccountId, counter: Counter, from: Timestamp) -> u64;
     fn purge_usage(resolution: Resolution, before: Timestamp) -> u64;
     fn save_readings(readings: &[(AccountId, Readings)]) -> ();
     fn readings(account: AccountId) -> Readings;
+    fn readings_of(accounts: &[AccountId]) -> Vec<(AccountId, Readings)>;
     fn mark_flush(replica: ReplicaId, flush: u64, at: Timestamp) -> ();
     fn last_flush(replica: ReplicaId) -> Option<u64>;
     fn purge_flushes(before: Timestamp) -> u64;
@@ -245,6 +262,7 @@ hand_on! {
     fn decisions_of(account: AccountId) -> Vec<KeyedDecision>;
     fn insert_decisions(decisions: &[KeyedDecision]) -> ();
     fn overrides(account: AccountId) -> Vec<LimitOverride>;
+    fn overrides_of(accounts: &[AccountId]) -> Vec<(AccountId, LimitOverride)>;
     fn set_override(account: AccountId, own: &LimitOverride) -> ();
     fn purge_quotas(before: Timestamp) -> u64;
 }
@@ -255,10 +273,12 @@ hand_on! {
     fn update_violation(violation: &Violation) -> ();
     fn violation(id: ViolationId) -> Option<Violation>;
     fn violations(filter: &ViolationFilter, after: Option<ViolationPlace>, limit: u64) -> Vec<Violation>;
+    fn violations_of(accounts: &[AccountId], after: Option<ViolationPlace>, limit: u64) -> Vec<Violation>;
     fn violation_counts(from: Timestamp, to: Timestamp) -> Vec<ViolationCount>;
     fn purge_violations(ended_before: Timestamp) -> u64;
     fn save_detectors(states: &[(AccountId, Vec<u8>)]) -> ();
     fn detectors(account: AccountId) -> Option<Vec<u8>>;
+    fn detectors_of(accounts: &[AccountId]) -> Vec<(AccountId, Vec<u8>)>;
 }
 
 hand_on! {

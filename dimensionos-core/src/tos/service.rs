@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -6,7 +7,7 @@ use crate::Error;
 use crate::allocation::OwnLimits;
 use crate::context::{Caller, Context};
 use crate::id::{AccessKeyId, AccountId, ViolationId};
-use crate::platform::Inner;
+use crate::platform::{Inner, admitted, only};
 use crate::policy::{Action, Target, allows};
 use crate::store::{Access, Tx};
 use crate::time::Timestamp;
@@ -33,6 +34,10 @@ pub const MAX_PENDING_APPEALS: u64 = 20;
 const SUSPENSION_MEMORY: Duration = Duration::from_hours(7 * 24);
 const MAX_AUTOMATED_SUSPENSION: Duration = Duration::from_hours(MAX_AUTOMATED_SUSPENSION_HOURS as u64);
 
+fn check_page(first: u64) -> Result<(), Error> {
+    if first > MAX_PAGE { Err(Error::invalid("first", format!("more than {MAX_PAGE}"))) } else { Ok(()) }
+}
+
 /// Enforcement of the terms of service: what was found, what followed, and how it is contested.
 #[derive(Debug)]
 pub struct Tos<'a>(pub(crate) &'a Inner);
@@ -50,10 +55,31 @@ impl Tos<'_> {
         after: Option<ViolationPlace>,
         first: u64,
     ) -> Result<Vec<Violation>, Error> {
+        only(self.violations_of_each(context, &[account], after, first).await?)
+    }
+
+    /// The same of several accounts, none of them twice, each by itself, in the order asked.
+    ///
+    /// # Errors
+    /// `InvalidInput` for the page; where the storage fails; and of each account as [`violations`](Self::violations).
+    pub async fn violations_of_each(
+        &self,
+        context: &Context,
+        accounts: &[AccountId],
+        after: Option<ViolationPlace>,
+        first: u64,
+    ) -> Result<Vec<Result<Vec<Violation>, Error>>, Error> {
         let Self(inner) = self;
-        inner.admit(&context.caller, Action::SeeViolations, account).await?;
-        let filter = ViolationFilter { account: Some(account), ..ViolationFilter::default() };
-        self.list(&filter, after, first).await
+        let entries = inner.admit_each(&context.caller, Action::SeeViolations, accounts).await?;
+        let admitted = admitted(&entries);
+        let mut found: HashMap<AccountId, Vec<Violation>> = HashMap::new();
+        if !admitted.is_empty() {
+            check_page(first)?;
+            for one in inner.store.begin(Access::Read).await?.violations_of(&admitted, after, first + 1).await? {
+                found.entry(one.account).or_default().push(one);
+            }
+        }
+        Ok(entries.into_iter().map(|entry| Ok(found.remove(&entry?.account.id).unwrap_or_default())).collect())
     }
 
     /// One of them.
@@ -96,9 +122,7 @@ impl Tos<'_> {
         after: Option<ViolationPlace>,
         first: u64,
     ) -> Result<Vec<Violation>, Error> {
-        if first > MAX_PAGE {
-            return Err(Error::invalid("first", format!("more than {MAX_PAGE}")));
-        }
+        check_page(first)?;
         // One more than a page says whether there is a next one.
         Ok(self.0.store.begin(Access::Read).await?.violations(filter, after, first + 1).await?)
     }

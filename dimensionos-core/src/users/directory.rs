@@ -1,5 +1,6 @@
 //! The accounts in use, in memory: what every operation checks its token against.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -49,6 +50,36 @@ impl Directory {
         let entry = Arc::new(Entry { account, sessions });
         self.keep(id, &entry, changes_before);
         Ok(Some(entry))
+    }
+
+    /// The same of several accounts, with those read together that are not in use; those that are not there are left out.
+    pub(crate) async fn entries(
+        &self,
+        store: &dyn Store,
+        ids: &[AccountId],
+    ) -> Result<HashMap<AccountId, Arc<Entry>>, Error> {
+        let mut known = HashMap::with_capacity(ids.len());
+        known.extend(ids.iter().filter_map(|id| Some((*id, Arc::clone(&*self.entries.get(id)?)))));
+        let absent: HashSet<AccountId> = ids.iter().copied().filter(|id| !known.contains_key(id)).collect();
+        if absent.is_empty() {
+            return Ok(known);
+        }
+        let absent: Vec<AccountId> = absent.into_iter().collect();
+        let changes_before = self.changes.load(Ordering::Acquire);
+        let mut tx = store.begin(Access::Read).await?;
+        let accounts = tx.accounts(&absent).await?;
+        let mut sessions: HashMap<AccountId, Vec<Session>> = HashMap::new();
+        for session in tx.sessions_of(&absent).await? {
+            sessions.entry(session.account).or_default().push(session);
+        }
+        drop(tx);
+        for account in accounts {
+            let id = account.id;
+            let entry = Arc::new(Entry { account, sessions: sessions.remove(&id).unwrap_or_default() });
+            self.keep(id, &entry, changes_before);
+            known.insert(id, entry);
+        }
+        Ok(known)
     }
 
     /// Forgets what is known of an account. Call it after the commit that changed it, before anybody is told.

@@ -1,12 +1,17 @@
 use async_graphql::{ComplexObject, Context, Enum, ID, Object, Result, SimpleObject};
-use dimensionos_core::monitoring;
+use dimensionos_core::allocation;
 use dimensionos_core::payment::{self, lifecycle};
-use dimensionos_core::{AccountId, Error, Platform, users};
+use dimensionos_core::users::{self, AccountFilter};
+use dimensionos_core::{AccountId, Error, Platform};
 
 use crate::engine::Asked;
 use crate::error::dress;
+use crate::loader::{
+    AllocationRead, HistoryRead, MetricsRead, OverridesRead, RecoveryCodesRead, UsageRead, ViolationsRead,
+};
 use crate::plan::Member::{Leaf, Part};
 use crate::plan::{self, At, Shape};
+use crate::schema::account_page::AccountConnection;
 use crate::schema::allocation::{ALLOCATION, Allocation, TierName};
 use crate::schema::monitoring::{
     METRICS, Resolution, Resource, ResourceMetrics, UsagePeriod, UsagePoint, UsageSummary,
@@ -112,8 +117,18 @@ impl Account {
     }
 
     pub(crate) fn of(row: users::Account, viewer: dimensionos_core::Context, platform: &Platform) -> Self {
-        let now = platform.clock().now();
         let standing = platform.users().standing_of(&row);
+        Self::standing(row, standing, viewer, platform)
+    }
+
+    /// An account in the standing that it was chosen by, an instant ago.
+    pub(crate) fn standing(
+        row: users::Account,
+        standing: payment::Standing,
+        viewer: dimensionos_core::Context,
+        platform: &Platform,
+    ) -> Self {
+        let now = platform.clock().now();
         Self {
             id: row.id.to_string().into(),
             tier: row.tier.into(),
@@ -151,9 +166,8 @@ impl Account {
     /// How many recovery codes are left of ten. The owner alone.
     async fn recovery_codes_left(&self, context: &Context<'_>) -> Result<UInt53> {
         let asked = Asked::of(context)?;
-        let _turn = asked.turn().await?;
-        let left = asked.platform.auth().recovery_codes_left(&self.viewer, self.row.id).await;
-        Ok(left.map_err(|error| dress(&error, asked))?.into())
+        let read = asked.load(|loaders| &loaders.recovery_codes, &self.viewer, RecoveryCodesRead, self.row.id);
+        Ok(read.await?.into())
     }
 
     /// Everything the server knows about the account, as one JSON document. The owner alone.
@@ -169,24 +183,23 @@ impl Account {
     /// What its tier grants, or what was granted to it alone for a time.
     async fn allocation(&self, context: &Context<'_>) -> Result<Allocation> {
         let asked = Asked::of(context)?;
-        let allocation = asked.platform.allocation().of(&self.viewer, self.row.id).await;
-        Ok(allocation.map_err(|error| dress(&error, asked))?.into())
+        let read = asked.load(|loaders| &loaders.allocations, &self.viewer, AllocationRead, self.row.id);
+        Ok(read.await?.into())
     }
 
     /// Limits of its own that are in force, in place of its tier's.
     async fn limit_overrides(&self, context: &Context<'_>) -> Result<Vec<LimitOverrideInForce>> {
         let asked = Asked::of(context)?;
-        let own = asked.platform.allocation().overrides(&self.viewer, self.row.id).await;
-        Ok(own.map_err(|error| dress(&error, asked))?.into_iter().map(LimitOverrideInForce::from).collect())
+        let read = asked.load(|loaders| &loaders.overrides, &self.viewer, OverridesRead, self.row.id);
+        Ok(read.await?.into_iter().map(LimitOverrideInForce::from).collect())
     }
 
     /// The newest reading of every meter. A reading nobody has reported is null, never 0.
     async fn metrics(&self, context: &Context<'_>) -> Result<ResourceMetrics> {
         let asked = Asked::of(context)?;
-        let metrics = asked.platform.monitoring().metrics(&self.viewer, self.row.id).await;
-        let allocation = asked.platform.allocation().of(&self.viewer, self.row.id).await;
-        let allocation = allocation.map_err(|error| dress(&error, asked))?;
-        Ok(ResourceMetrics::new(&metrics.map_err(|error| dress(&error, asked))?, &allocation))
+        let read = asked.load(|loaders| &loaders.metrics, &self.viewer, MetricsRead, self.row.id);
+        let (metrics, allocation) = read.await?;
+        Ok(ResourceMetrics::new(&metrics, &allocation))
     }
 
     /// What was used in the period so far, against what is allocated.
@@ -197,9 +210,8 @@ impl Account {
         period: UsagePeriod,
     ) -> Result<UsageSummary> {
         let asked = Asked::of(context)?;
-        let _turn = asked.turn().await?;
-        let usage = asked.platform.monitoring().usage(&self.viewer, self.row.id, period.into()).await;
-        Ok(usage.map_err(|error| dress(&error, asked))?.into())
+        let read = asked.load(|loaders| &loaders.usages, &self.viewer, UsageRead(period.into()), self.row.id);
+        Ok(UsageSummary::from(&*read.await?))
     }
 
     /// What was used of one resource, bucket by bucket, oldest first. Buckets in which nobody measured are left out.
@@ -216,11 +228,14 @@ impl Account {
         resolution: Resolution,
     ) -> Result<Vec<UsagePoint>> {
         let asked = Asked::of(context)?;
-        let _turn = asked.turn().await?;
-        let range = (from.0, to.map(|to| to.0));
-        let monitoring: monitoring::Monitoring<'_> = asked.platform.monitoring();
-        let points = monitoring.history(&self.viewer, self.row.id, resource.into(), range, resolution.into()).await;
-        Ok(points.map_err(|error| dress(&error, asked))?.into_iter().map(UsagePoint::from).collect())
+        let read = HistoryRead {
+            resource: resource.into(),
+            from: from.0,
+            to: to.map(|to| to.0),
+            resolution: resolution.into(),
+        };
+        let points = asked.load(|loaders| &loaders.histories, &self.viewer, read, self.row.id).await?;
+        Ok(points.iter().copied().map(UsagePoint::from).collect())
     }
 
     /// What was found against it, newest first, and what followed.
@@ -231,14 +246,14 @@ impl Account {
         #[graphql(desc = "Those after this cursor.")] after: Option<String>,
     ) -> Result<ViolationConnection> {
         let asked = Asked::of(context)?;
-        let _turn = asked.turn().await?;
-        let listed = async {
+        let read = || {
             let length = page::length(first.unwrap_or(20))?;
-            let place = after.as_deref().map(page::place).transpose()?;
-            Ok((asked.platform.tos().violations(&self.viewer, self.row.id, place, length).await?, length))
+            Ok(ViolationsRead { after: after.as_deref().map(page::place).transpose()?, length })
         };
-        let (all, length) = listed.await.map_err(|error: Error| dress(&error, asked))?;
-        Ok(ViolationConnection::new(all, length, after.is_some(), asked.platform.clock().now()))
+        let read = read().map_err(|error: Error| dress(&error, asked))?;
+        let length = read.length;
+        let all = asked.load(|loaders| &loaders.violations, &self.viewer, read, self.row.id).await?;
+        Ok(ViolationConnection::new(all.to_vec(), length, after.is_some(), asked.platform.clock().now()))
     }
 }
 
@@ -307,5 +322,31 @@ impl AccountQuery {
             Err(Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(dress(&error, asked)),
         }
+    }
+
+    /// Operators only. Accounts, newest first. A page may be shorter than asked for, and even empty, while
+    /// `pageInfo.hasNextPage` is true: with a `status`, which follows from the clock, 1,000 accounts are looked at for a
+    /// page, and `endCursor` leads on.
+    async fn accounts(
+        &self,
+        context: &Context<'_>,
+        #[graphql(default = 20, desc = "How many: 1 to 100.")] first: Option<i32>,
+        #[graphql(desc = "Those after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Those that have this status now; all of them when left out.")] status: Option<ServiceStatus>,
+        #[graphql(desc = "Those on this tier; all of them when left out.")] tier: Option<TierName>,
+    ) -> Result<AccountConnection> {
+        let asked = Asked::of(context)?;
+        let _turn = asked.turn().await?;
+        let listed = async {
+            let length = page::length(first.unwrap_or(20))?;
+            let place = after.as_deref().map(page::place).transpose()?;
+            let filter = AccountFilter {
+                status: status.map(payment::ServiceStatus::from),
+                tier: tier.map(allocation::TierName::from),
+            };
+            asked.platform.users().list(&asked.context, &filter, place, length).await
+        };
+        let page = listed.await.map_err(|error: Error| dress(&error, asked))?;
+        Ok(AccountConnection::new(page, after.is_some()))
     }
 }

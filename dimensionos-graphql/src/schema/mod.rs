@@ -1,6 +1,7 @@
 //! The GraphQL schema: a resolver parses its input, calls the platform once, and dresses the answer.
 
 mod account;
+mod account_page;
 mod agent;
 mod allocation;
 mod auth;

@@ -301,9 +301,9 @@ pub struct ResourceUsage {
     percent: Option<f64>,
 }
 
-impl From<monitoring::UsageSummary> for UsageSummary {
-    fn from(summary: monitoring::UsageSummary) -> Self {
-        let resources = summary.resources.into_iter().map(|usage| ResourceUsage {
+impl From<&monitoring::UsageSummary> for UsageSummary {
+    fn from(summary: &monitoring::UsageSummary) -> Self {
+        let resources = summary.resources.iter().map(|usage| ResourceUsage {
             resource: usage.resource.into(),
             total: usage.total.map(UInt53::from),
             average: usage.average,

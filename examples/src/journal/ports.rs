@@ -3,11 +3,15 @@
 
 use async_trait::async_trait;
 use dimensionos_core::Timestamp;
-use dimensionos_core::allocation::{HeavyUse, HeavyUser, Hold, KeyedDecision, LimitOverride, TierName, TierVersion};
+use dimensionos_core::allocation::{
+    HeavyUse, HeavyUser, Hold, KeyedDecision, LimitOverride, Resource, TierName, TierVersion,
+};
 use dimensionos_core::auth::{AccessKey, KeyId, PasswordHash, RefreshRecord, Session};
 use dimensionos_core::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId, ViolationId};
 use dimensionos_core::jobs::{JobLease, JobRun};
-use dimensionos_core::monitoring::{Bucket, Counter, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow};
+use dimensionos_core::monitoring::{
+    Bucket, Counter, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow, UsageTotals,
+};
 use dimensionos_core::payment::voucher::{Epoch, Nullifier, PublishedKey};
 use dimensionos_core::payment::{SpentAttestation, Tombstone};
 use dimensionos_core::secret::SecretDigest;
@@ -16,7 +20,7 @@ use dimensionos_core::store::{
     Vouchers,
 };
 use dimensionos_core::tos::{PolicyRecord, Violation, ViolationCount, ViolationFilter, ViolationPlace};
-use dimensionos_core::users::{Account, AnonymousId};
+use dimensionos_core::users::{Account, AccountPlace, AnonymousId};
 use serde_json::Value;
 
 use super::rows::Row;
@@ -111,6 +115,7 @@ ports! {
         writes insert_account(account: &Account) -> ();
         writes update_account(account: &Account) -> ();
         asks account(id: AccountId) -> Option<Account>;
+        asks accounts(ids: &[AccountId]) -> Vec<Account>;
         asks account_by_tag(tags: &[AnonymousId]) -> Option<Account>;
         writes set_password(account: AccountId, hash: &PasswordHash) -> ();
         asks password(account: AccountId) -> Option<PasswordHash>;
@@ -120,12 +125,14 @@ ports! {
         asks missing_accounts(accounts: &[AccountId]) -> Vec<AccountId>;
         writes erase_account(id: AccountId) -> ();
         asks accounts_due(now: Timestamp, limit: u64) -> Vec<AccountId>;
+        asks list_accounts(tier: Option<TierName>, after: Option<AccountPlace>, limit: u64) -> Vec<Account>;
         asks accounts_by_pepper() -> Vec<(KeyId, u64)>;
     }
     Sessions {
         writes insert_session(session: &Session) -> ();
         asks session(id: SessionId) -> Option<Session>;
         asks sessions(account: AccountId) -> Vec<Session>;
+        asks sessions_of(accounts: &[AccountId]) -> Vec<Session>;
         writes extend_session(id: SessionId, expires_at: Timestamp) -> ();
         writes mark_authenticated(id: SessionId, at: Timestamp) -> ();
         writes end_session(id: SessionId) -> ();
@@ -152,10 +159,22 @@ ports! {
         writes save_sources(sources: &[(AccessKeyId, SourceName, SourceState)]) -> ();
         writes add_usage(rows: &[UsageRow]) -> ();
         asks usage(account: AccountId, resolution: Resolution, from: Timestamp, to: Timestamp) -> Vec<(Bucket, Rollup)>;
+        asks usage_of_each(
+            accounts: &[AccountId],
+            resource: Option<Resource>,
+            resolution: Resolution,
+            range: (Timestamp, Timestamp)
+        ) -> Vec<(AccountId, Bucket, Rollup)>;
+        asks usage_totals(
+            accounts: &[AccountId],
+            resolution: Resolution,
+            range: (Timestamp, Timestamp)
+        ) -> Vec<(AccountId, UsageTotals)>;
         asks used_since(account: AccountId, counter: Counter, from: Timestamp) -> u64;
         writes purge_usage(resolution: Resolution, before: Timestamp) -> u64;
         writes save_readings(readings: &[(AccountId, Readings)]) -> ();
         asks readings(account: AccountId) -> Readings;
+        asks readings_of(accounts: &[AccountId]) -> Vec<(AccountId, Readings)>;
         writes mark_flush(replica: ReplicaId, flush: u64, at: Timestamp) -> ();
         asks last_flush(replica: ReplicaId) -> Option<u64>;
         writes purge_flushes(before: Timestamp) -> u64;
@@ -169,6 +188,7 @@ ports! {
         asks decisions_of(account: AccountId) -> Vec<KeyedDecision>;
         writes insert_decisions(decisions: &[KeyedDecision]) -> ();
         asks overrides(account: AccountId) -> Vec<LimitOverride>;
+        asks overrides_of(accounts: &[AccountId]) -> Vec<(AccountId, LimitOverride)>;
         writes set_override(account: AccountId, own: &LimitOverride) -> ();
         writes purge_quotas(before: Timestamp) -> u64;
     }
@@ -177,11 +197,13 @@ ports! {
         writes update_violation(violation: &Violation) -> ();
         asks violation(id: ViolationId) -> Option<Violation>;
         asks violations(filter: &ViolationFilter, after: Option<ViolationPlace>, limit: u64) -> Vec<Violation>;
+        asks violations_of(accounts: &[AccountId], after: Option<ViolationPlace>, limit: u64) -> Vec<Violation>;
         asks violation_counts(from: Timestamp, to: Timestamp) -> Vec<ViolationCount>;
         writes purge_violations(ended_before: Timestamp) -> u64;
         // Not noted: sums that fade, for which a journal has no room. Detectors begin anew with the program.
         asks save_detectors(states: &[(AccountId, Vec<u8>)]) -> ();
         asks detectors(account: AccountId) -> Option<Vec<u8>>;
+        asks detectors_of(accounts: &[AccountId]) -> Vec<(AccountId, Vec<u8>)>;
     }
     Payments {
         writes spend_attestation(spent: &SpentAttestation) -> ();

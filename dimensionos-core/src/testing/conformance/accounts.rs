@@ -168,6 +168,33 @@ pub async fn an_erased_account_leaves_nothing_and_others_whole(store: &dyn Store
     put_account(store, &account(1)).await;
 }
 
+pub async fn accounts_are_listed_newest_first_in_pages(store: &dyn Store) {
+    // Two of each instant, whose ids decide.
+    for number in 1..=9_u8 {
+        let created_at = NOW.after(Duration::from_secs(u64::from(number / 2)));
+        let tier = if number % 3 == 0 { TierName::Pro } else { TierName::Free };
+        put_account(store, &Account { tier, created_at, ..account(number) }).await;
+    }
+    let mut tx = read(store).await;
+    let all = tx.list_accounts(None, None, 100).await.unwrap();
+    let ids: Vec<_> = all.iter().map(|account| account.id).collect();
+    assert_eq!(ids, [9, 8, 7, 6, 5, 4, 3, 2, 1].map(id));
+    assert_eq!(tx.list_accounts(None, None, 2).await.unwrap(), all[..2]);
+    for (place, listed) in all.iter().enumerate() {
+        assert_eq!(tx.list_accounts(None, Some(listed.place()), 100).await.unwrap(), all[place + 1..]);
+    }
+    let after = Some(all[3].place());
+    let of_tier = tx.list_accounts(Some(TierName::Pro), after, 100).await.unwrap();
+    assert_eq!(of_tier.iter().map(|account| account.id).collect::<Vec<_>>(), [id(3)]);
+    assert_eq!(tx.list_accounts(Some(TierName::Enterprise), None, 100).await.unwrap(), []);
+    drop(tx);
+    // Whoever registers between two pages takes nobody's place.
+    let newest = Account { created_at: NOW.after(Duration::from_secs(60)), ..account(10) };
+    put_account(store, &newest).await;
+    let mut tx = read(store).await;
+    assert_eq!(tx.list_accounts(None, after, 3).await.unwrap(), all[4..7]);
+}
+
 pub async fn accounts_are_counted_by_pepper(store: &dyn Store) {
     let mut tx = read(store).await;
     assert_eq!(tx.accounts_by_pepper().await.unwrap(), []);

@@ -36,7 +36,7 @@ fn flag(rule: Rule, at: Timestamp) -> Flag {
 }
 
 /// A violation found so many minutes in, of that rule.
-fn violation(number: u8, account: AccountId, rule: Rule) -> Violation {
+pub(super) fn violation(number: u8, account: AccountId, rule: Rule) -> Violation {
     let detected_at = NOW.after(MINUTE * u32::from(number));
     let decision = Decision { sanction: Sanction::Warn, lasting: MINUTE };
     let grounds = Grounds { rule, severity: rule.severity(), strikes: 2_500 };

@@ -11,6 +11,7 @@
 )]
 
 mod accounts;
+mod each;
 mod enforcement;
 mod jobs;
 mod payment;
@@ -31,6 +32,7 @@ use crate::time::Timestamp;
 use crate::users::{Account, AnonymousId};
 
 pub use accounts::*;
+pub use each::*;
 pub use enforcement::*;
 pub use jobs::*;
 pub use payment::*;
@@ -53,6 +55,8 @@ macro_rules! conformance_cases {
             a_recovery_code_is_used_once_by_its_own_account,
             an_erased_account_leaves_nothing_and_others_whole,
             accounts_that_are_not_there_are_told_apart,
+            accounts_are_listed_newest_first_in_pages,
+            several_accounts_are_read_as_each_of_them_is,
             accounts_are_counted_by_pepper,
             an_ended_session_takes_its_refresh_tokens_along,
             what_ran_out_is_purged_and_nothing_else,

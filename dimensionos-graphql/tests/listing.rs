@@ -1,0 +1,90 @@
+//! The list of all accounts, as operators page through it.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
+
+mod harness;
+
+use std::collections::BTreeSet;
+
+use harness::{Home, REGISTER};
+use serde_json::{Value, json};
+
+const PAGE: &str = "query($first: Int, $after: String, $status: ServiceStatus, $tier: TierName) {
+    accounts(first: $first, after: $after, status: $status, tier: $tier) {
+        edges { cursor node { id } } nodes { id status tier }
+        pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+    }
+}";
+
+#[tokio::test]
+async fn an_operator_pages_through_all_accounts_while_they_grow() {
+    let home = Home::new();
+    let server = home.serve();
+    let client = server.client();
+    let operator = client.with_token(&home.print(&["operator", "create", "--name", "ops"]));
+    let mut registered = Vec::new();
+    for number in 0..5 {
+        registered.push(client.register(&format!("holder{number}@example.org")).await.id);
+    }
+    let suspend =
+        "mutation($a: ID!) { setServiceStatus(account: $a, status: SUSPENDED, reason: \"report 17\") { id } }";
+    operator.data(suspend, json!({ "a": registered[1] })).await;
+
+    let (mut seen, mut after) = (Vec::new(), Value::Null);
+    loop {
+        let page = operator.data(PAGE, json!({ "first": 2, "after": after })).await["accounts"].clone();
+        assert_eq!(page["pageInfo"]["hasPreviousPage"], json!(!after.is_null()));
+        let ids: Vec<String> = page["nodes"].as_array().unwrap().iter().map(|node| text(&node["id"])).collect();
+        let edges = page["edges"].as_array().unwrap();
+        assert_eq!(edges.iter().map(|edge| text(&edge["node"]["id"])).collect::<Vec<_>>(), ids);
+        assert_eq!(page["pageInfo"]["startCursor"], edges[0]["cursor"]);
+        seen.extend(ids);
+        after = page["pageInfo"]["endCursor"].clone();
+        // Somebody comes between any two pages.
+        let new = json!({ "email": format!("later{}@example.org", seen.len()), "password": harness::PASSWORD });
+        client.data(REGISTER, new).await;
+        if page["pageInfo"]["hasNextPage"] == false {
+            break;
+        }
+    }
+    registered.reverse();
+    assert_eq!(seen, registered, "newest first, each once");
+
+    let suspended = operator.data(PAGE, json!({ "status": "SUSPENDED" })).await["accounts"].clone();
+    assert_eq!(suspended["nodes"], json!([{ "id": registered[3], "status": "SUSPENDED", "tier": "FREE" }]));
+    let active = operator.data(PAGE, json!({ "status": "ACTIVE", "tier": "FREE" })).await["accounts"].clone();
+    let active: BTreeSet<String> =
+        active["nodes"].as_array().unwrap().iter().map(|node| text(&node["status"])).collect();
+    assert_eq!(active, BTreeSet::from(["ACTIVE".to_owned()]));
+    let none = operator.data(PAGE, json!({ "tier": "PRO" })).await["accounts"].clone();
+    let nowhere = json!({ "hasNextPage": false, "hasPreviousPage": false, "startCursor": null, "endCursor": null });
+    assert_eq!((&none["nodes"], &none["pageInfo"]), (&json!([]), &nowhere));
+}
+
+#[tokio::test]
+async fn a_page_is_asked_for_by_its_own_cursors_and_by_operators_alone() {
+    let home = Home::new();
+    let server = home.serve();
+    let client = server.client();
+    let operator = client.with_token(&home.print(&["operator", "create", "--name", "ops"]));
+    let agent = client.with_token(&home.print(&["agent", "create", "--name", "a"]));
+    let ada = client.register("ada@example.org").await;
+    for (wrong, field) in [
+        (json!({ "first": 0 }), "first"),
+        (json!({ "first": 101 }), "first"),
+        (json!({ "first": -1 }), "first"),
+        (json!({ "after": "x" }), "after"),
+        // As long as a cursor of violations is.
+        (json!({ "after": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" }), "after"),
+    ] {
+        let refusal = operator.refusal(PAGE, wrong.clone()).await;
+        assert_eq!((&refusal["code"], &refusal["field"]), (&json!("INVALID_INPUT"), &json!(field)), "{wrong}");
+    }
+    for (other, code) in [(&client, "UNAUTHENTICATED"), (&ada.client, "FORBIDDEN"), (&agent, "FORBIDDEN")] {
+        assert_eq!(other.code(PAGE, json!({})).await, code);
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
