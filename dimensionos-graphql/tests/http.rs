@@ -226,9 +226,9 @@ async fn a_selection_of_which_everything_is_skipped_is_empty_and_not_null() {
     let server = home.serve();
     let client = server.client();
     let data = client.ask("{ service { name @skip(if: true) } }", Value::Null).await;
-    assert_eq!(data, json!({ "data": { "service": {} } }));
+    assert_eq!(data["data"], json!({ "service": {} }));
     let data = client.ask("{ tiers @include(if: false) { tier } }", Value::Null).await;
-    assert_eq!(data, json!({ "data": {} }));
+    assert_eq!(data["data"], json!({}));
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ use dimensionos_core::tos::{
 use dimensionos_core::users::{Account, AnonymousId, Identity, Registration};
 use dimensionos_core::{AccountId, Clock, Context, OsEntropy, Platform, Timestamp};
 use dimensionos_graphql::config::Environment;
-use dimensionos_graphql::{App, Engine, Limits, router};
+use dimensionos_graphql::{App, Calls, Engine, EngineOptions, Limits, router};
 use dimensionos_store::{Database, testing};
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -191,7 +191,10 @@ impl Scene {
     /// What an operation is answered, and the statements it took, on a platform that remembers nothing.
     async fn measure(&self, operation: &str, token: &str) -> (Value, Vec<String>) {
         let platform = open(&self.database, &self.clock).await;
-        let engine = Engine::new(platform.clone(), Limits::default(), true);
+        // What is too dear by its text is another test's matter.
+        let limits = Limits { cost: 1_000_000, ..Limits::default() };
+        let engine =
+            Engine::new(platform.clone(), EngineOptions { limits, calls: Calls::Free, ..EngineOptions::default() });
         let routes = router(App::new(engine, Environment::Development, Vec::new()));
         let from = self.clock.now().before(MINUTE * 120).to_string();
         let texts =

@@ -127,7 +127,7 @@ async fn wait_for_keys(server: &Server, count: usize) {
 
 #[tokio::test]
 async fn keys_are_replaced_in_a_running_server_and_no_request_fails() {
-    let home = Home::new();
+    let home = Home::new().with("CHARGE_API_CALLS", "false");
     let server = home.serve();
     let client = server.client();
     let ada = client.register("ada@example.org").await;

@@ -111,6 +111,11 @@ impl Metering {
         if let Some(pinned) = self.resident(account) {
             return Ok(pinned);
         }
+        // Apart: whoever awaits this would carry the room for a transaction where the cell is in memory.
+        Box::pin(self.arrive(store, account, now)).await
+    }
+
+    async fn arrive(&self, store: &dyn Store, account: AccountId, now: Timestamp) -> Result<Pinned, Error> {
         let arriving = Arc::clone(&self.arriving.entry(account).or_default());
         let resumed = arriving.get_or_try_init(|| async {
             if let Some(pinned) = self.resident(account) {

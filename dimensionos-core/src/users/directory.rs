@@ -42,6 +42,11 @@ impl Directory {
         if let Some(entry) = self.entries.get(&id) {
             return Ok(Some(Arc::clone(&entry)));
         }
+        // Apart: whoever awaits this would carry the room for a transaction where memory has the answer.
+        Box::pin(self.read(store, id)).await
+    }
+
+    async fn read(&self, store: &dyn Store, id: AccountId) -> Result<Option<Arc<Entry>>, Error> {
         let changes_before = self.changes.load(Ordering::Acquire);
         let mut tx = store.begin(Access::Read).await?;
         let Some(account) = tx.account(id).await? else { return Ok(None) };

@@ -34,18 +34,36 @@ pub(super) fn engine(written: &Written, environment: Environment) -> Result<Engi
 fn limits(written: &Written) -> Result<Limits, ConfigError> {
     let usual = Limits::default();
     Ok(Limits {
-        body_bytes: within(&written.max_body_bytes, "MAX_BODY_BYTES", usual.body_bytes, LEAST_BODY_BYTES, usize::MAX)?,
-        document_bytes: within(&written.max_document_bytes, "MAX_DOCUMENT_BYTES", usual.document_bytes, 1, usize::MAX)?,
-        tokens: within(&written.max_tokens, "MAX_TOKENS", usual.tokens, 1, usize::MAX)?,
-        bracket_depth: within(&written.max_bracket_depth, "MAX_BRACKET_DEPTH", usual.bracket_depth, 1, MOST_BRACKETS)?,
-        directives: within(&written.max_directives, "MAX_DIRECTIVES", usual.directives, 0, usize::MAX)?,
-        aliases: within(&written.max_aliases, "MAX_ALIASES", usual.aliases, 0, u64::MAX)?,
-        fields: within(&written.max_fields, "MAX_FIELDS", usual.fields, 1, u64::MAX)?,
-        depth: within(&written.max_depth, "MAX_DEPTH", usual.depth, 1, u64::MAX)?,
-        root_fields: within(&written.max_root_fields, "MAX_ROOT_FIELDS", usual.root_fields, 1, u64::MAX)?,
-        cost: within(&written.max_cost, "MAX_COST", usual.cost, 1, u64::MAX)?,
+        body_bytes: within(
+            written.max_body_bytes.as_deref(),
+            "MAX_BODY_BYTES",
+            usual.body_bytes,
+            LEAST_BODY_BYTES,
+            usize::MAX,
+        )?,
+        document_bytes: within(
+            written.max_document_bytes.as_deref(),
+            "MAX_DOCUMENT_BYTES",
+            usual.document_bytes,
+            1,
+            usize::MAX,
+        )?,
+        tokens: within(written.max_tokens.as_deref(), "MAX_TOKENS", usual.tokens, 1, usize::MAX)?,
+        bracket_depth: within(
+            written.max_bracket_depth.as_deref(),
+            "MAX_BRACKET_DEPTH",
+            usual.bracket_depth,
+            1,
+            MOST_BRACKETS,
+        )?,
+        directives: within(written.max_directives.as_deref(), "MAX_DIRECTIVES", usual.directives, 0, usize::MAX)?,
+        aliases: within(written.max_aliases.as_deref(), "MAX_ALIASES", usual.aliases, 0, u64::MAX)?,
+        fields: within(written.max_fields.as_deref(), "MAX_FIELDS", usual.fields, 1, u64::MAX)?,
+        depth: within(written.max_depth.as_deref(), "MAX_DEPTH", usual.depth, 1, u64::MAX)?,
+        root_fields: within(written.max_root_fields.as_deref(), "MAX_ROOT_FIELDS", usual.root_fields, 1, u64::MAX)?,
+        cost: within(written.max_cost.as_deref(), "MAX_COST", usual.cost, 1, u64::MAX)?,
         kept_document_bytes: within(
-            &written.kept_document_bytes,
+            written.kept_document_bytes.as_deref(),
             "KEPT_DOCUMENT_BYTES",
             usual.kept_document_bytes,
             0,
@@ -57,8 +75,8 @@ fn limits(written: &Written) -> Result<Limits, ConfigError> {
 pub(super) fn source_rate(written: &Written) -> Result<SourceRate, ConfigError> {
     let usual = SourceRate::default();
     Ok(SourceRate {
-        per_second: within(&written.source_rate, "SOURCE_RATE", usual.per_second, 0, 1_000_000)?,
-        burst: within(&written.source_burst, "SOURCE_BURST", usual.burst, 1, 1_000_000)?,
+        per_second: within(written.source_rate.as_deref(), "SOURCE_RATE", usual.per_second, 0, 1_000_000)?,
+        burst: within(written.source_burst.as_deref(), "SOURCE_BURST", usual.burst, 1, 1_000_000)?,
     })
 }
 
@@ -83,8 +101,8 @@ fn allow_list(file: &Path) -> Result<AllowList, ConfigError> {
 }
 
 /// A number, within its bounds.
-fn within<T: FromStr + PartialOrd>(
-    text: &Option<String>,
+fn within<T: FromStr + PartialOrd + Copy>(
+    text: Option<&str>,
     name: &'static str,
     usual: T,
     least: T,

@@ -53,10 +53,10 @@ impl Engine {
         let row = platform.users().me(context).await.ok()?;
         let id = row.id;
         let has_metrics = plan.has("metrics");
-        let allocation = match has_metrics || plan.has("allocation") {
-            true => Some(platform.allocation().of(context, id).await.ok()?),
-            false => None,
-        };
+        let mut allocation = None;
+        if has_metrics || plan.has("allocation") {
+            allocation = Some(platform.allocation().of(context, id).await.ok()?);
+        }
         let metrics = match allocation.as_ref().filter(|_| has_metrics) {
             Some(allocation) => {
                 let metrics = platform.monitoring().metrics(context, id).await.ok()?;

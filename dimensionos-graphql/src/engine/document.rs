@@ -19,6 +19,8 @@ pub(crate) struct Document {
     /// Whether parts of it may be left out by what a request says.
     pub(super) has_directives: bool,
     pub(super) compiled: Option<Compiled>,
+    /// What its only operation costs, as far as no variable has a say in it.
+    pub(super) cost: Option<u64>,
     /// Bytes of its text.
     pub(super) size: usize,
 }
@@ -168,7 +170,7 @@ mod tests {
 
     fn document(size: usize) -> Arc<Document> {
         let parsed = parse_query("{ me { id } }").unwrap();
-        Arc::new(Document { parsed, has_directives: false, compiled: None, size })
+        Arc::new(Document { parsed, has_directives: false, compiled: None, cost: None, size })
     }
 
     #[test]

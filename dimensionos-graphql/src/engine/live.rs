@@ -71,7 +71,7 @@ impl Engine {
     ) -> Option<impl Stream<Item = Answer> + Send + use<>> {
         let compiled = prepared.document.compiled.as_ref()?;
         let Compilation::Usage(plan, selected) = &compiled.plan else { return None };
-        let every = self.interval_of(prepared)?;
+        let every = interval_of(prepared)?;
         let account = context.account().ok()?.account;
         let changes = self.0.platform.monitoring().watch(context, account, every).await.ok()?;
         let allotted = self.0.platform.allocation().follow(context, account).await.ok()?;
@@ -91,18 +91,6 @@ impl Engine {
         }))
     }
 
-    fn interval_of(&self, prepared: &Prepared) -> Option<Duration> {
-        let document = prepared.pruned.as_ref().unwrap_or(&prepared.document.parsed);
-        let (_, operation) = document.operations.iter().next()?;
-        let Selection::Field(field) = &operation.node.selection_set.node.items.first()?.node else { return None };
-        let Some(given) = field.node.get_argument(INTERVAL) else { return interval(DEFAULT_INTERVAL_MS).ok() };
-        let given = given.node.clone().into_const_with(|name| prepared.variables.get(&name).cloned().ok_or(()));
-        match given.ok()? {
-            Value::Number(number) => interval(i32::try_from(number.as_i64()?).ok()?).ok(),
-            _ => None,
-        }
-    }
-
     fn rendering(
         &self,
         account: AccountId,
@@ -113,13 +101,26 @@ impl Engine {
         let place = Arc::new((account, selected.into_boxed_str()));
         let mut slot = self.0.renderings.0.entry(Arc::clone(&place)).or_default();
         slot.upgrade().unwrap_or_else(|| {
-            let before = format!("{{\"data\":{{\"{}\":", key).into();
+            let before = format!("{{\"data\":{{\"{key}\":").into();
             let after = format!("}},\"extensions\":{{\"cost\":{cost}}}}}").into();
             let plan = Arc::clone(plan);
             let rendering = Arc::new(Rendering { place, plan, around: (before, after), last: Mutex::new(None) });
             *slot = Arc::downgrade(&rendering);
             rendering
         })
+    }
+}
+
+/// How long there is between two values; absent where what was given is no good.
+fn interval_of(prepared: &Prepared) -> Option<Duration> {
+    let document = prepared.pruned.as_ref().unwrap_or(&prepared.document.parsed);
+    let (_, operation) = document.operations.iter().next()?;
+    let Selection::Field(field) = &operation.node.selection_set.node.items.first()?.node else { return None };
+    let Some(given) = field.node.get_argument(INTERVAL) else { return interval(DEFAULT_INTERVAL_MS).ok() };
+    let given = given.node.clone().into_const_with(|name| prepared.variables.get(&name).cloned().ok_or(()));
+    match given.ok()? {
+        Value::Number(number) => interval(i32::try_from(number.as_i64()?).ok()?).ok(),
+        _ => None,
     }
 }
 

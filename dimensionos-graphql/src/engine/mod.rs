@@ -1,7 +1,9 @@
 //! One operation from its text to its answer, the same for every way in.
 
+mod ahead;
 mod answer;
 mod asked;
+mod calls;
 mod compiled;
 mod cost;
 mod document;
@@ -18,13 +20,14 @@ use std::task::Poll;
 
 use async_graphql::parser::types::{ExecutableDocument, Field, OperationType};
 use async_graphql::{Request, ServerError, ValidationMode, Variables};
-use dimensionos_core::allocation::Resource;
 use dimensionos_core::auth::Source;
-use dimensionos_core::{Caller, Code, Context, Error, Platform, RequestId, Timestamp};
+use dimensionos_core::{Caller, Context, Error, Platform, RequestId, Timestamp};
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt};
 
+use crate::engine::ahead::Ahead;
+use crate::engine::calls::Calls as Counted;
 use crate::engine::cost::Prices;
 use crate::engine::document::{Document, Documents};
 use crate::engine::live::Renderings;
@@ -92,6 +95,9 @@ struct Inner {
     prices: Prices,
     nullability: Nullability,
     renderings: Renderings,
+    calls: Counted,
+    /// Where the ids of requests come from.
+    chance: Ahead,
     has_introspection: bool,
     charges_calls: bool,
     started_at: Timestamp,
@@ -161,9 +167,9 @@ impl Engine {
     pub fn new(platform: Platform, options: EngineOptions) -> Self {
         let EngineOptions { limits, introspection, persisted_queries, calls } = options;
         let has_introspection = introspection == Introspection::Open;
-        let begin = || match has_introspection {
-            true => schema::builder(),
-            false => schema::builder().disable_introspection().disable_suggestions(),
+        let begin = || {
+            let builder = schema::builder();
+            if has_introspection { builder } else { builder.disable_introspection().disable_suggestions() }
         };
         let started_at = platform.clock().now();
         let sdl = schema::sdl();
@@ -171,6 +177,7 @@ impl Engine {
             // What reaches it was found valid by the other.
             schema: begin().validation_mode(ValidationMode::Fast).finish(),
             validator: Validator::new(begin()),
+            chance: Ahead::of(platform.clone()),
             platform,
             limits,
             documents: Documents::new(limits.kept_document_bytes),
@@ -179,6 +186,7 @@ impl Engine {
             prices: Prices::of(&sdl),
             nullability: Nullability::of(&sdl),
             renderings: Renderings::default(),
+            calls: Counted::default(),
             has_introspection,
             charges_calls: calls == Calls::Charged,
             started_at,
@@ -199,7 +207,7 @@ impl Engine {
     /// The context of a new request by that caller, from that source.
     pub(crate) fn context(&self, caller: Caller, source: Option<Source>) -> Context {
         let context = Context::new(caller).from_source(source);
-        match RequestId::generate(self.0.platform.entropy()) {
+        match RequestId::generate(&self.0.chance) {
             Ok(request) => context.in_request(request),
             // Without chance there is no id; whatever needs chance will say so.
             Err(_) => context,
@@ -215,7 +223,8 @@ impl Engine {
         let chosen =
             chosen.ok_or_else(|| invalid_request("operationName", "names none of the document's operations"))?;
         let settled = self.0.types.settle(chosen, variables)?;
-        let cost = self.0.prices.of_operation(&document.parsed, chosen, &settled.values);
+        let cost = document.cost.filter(|_| chosen.variable_definitions.is_empty());
+        let cost = cost.unwrap_or_else(|| self.0.prices.of_operation(&document.parsed, chosen, &settled.values));
         if cost > self.0.limits.cost {
             return Err(too_complex(TooComplex { what: "cost", limit: self.0.limits.cost }));
         }
@@ -225,7 +234,7 @@ impl Engine {
             kind == OperationType::Mutation && roots.iter().all(|field| ESSENTIAL.contains(&field.name.node.as_str()));
         let pruned = settled.prune(&document.parsed);
         let variables = settled.values;
-        Ok(Prepared { pruned, operation_name, variables, cost, kind, is_essential, document })
+        Ok(Prepared { document, pruned, operation_name, variables, cost, kind, is_essential })
     }
 
     /// Executes a query or mutation.
@@ -237,7 +246,8 @@ impl Engine {
             return answer;
         }
         let (document, cost) = (Arc::clone(&prepared.document), prepared.cost);
-        let response = self.0.schema.execute(self.request(prepared, context)).await;
+        // Apart: what is compiled needs no room for it.
+        let response = Box::pin(self.0.schema.execute(self.request(prepared, context))).await;
         Answer::new(response, &document, cost, &self.0.nullability)
     }
 
@@ -271,19 +281,9 @@ impl Engine {
         if !self.0.charges_calls {
             return Ok(());
         }
-        let allocation = self.0.platform.allocation();
-        let decision = allocation.consume(&Context::system(), principal.account, Resource::ApiCalls, 1, None).await;
-        let refused = match decision {
-            // Where the account's status is in the way, its fields say so, as far as they are not open all the same.
-            Ok(decision) if decision.reason.is_some_and(|reason| reason != Code::QuotaExceeded) => return Ok(()),
-            Ok(decision) => decision.require().err(),
-            Err(error @ (Error::Store(_) | Error::Busy { .. })) => Some(error),
-            Err(_) => None,
-        };
-        match refused {
-            Some(Error::QuotaExceeded(_)) if prepared.is_essential => Ok(()),
-            Some(error) => Err(dress_request(&error, context)),
-            None => Ok(()),
+        match self.0.calls.charge(&self.0.platform, principal.account).await {
+            Err(Error::QuotaExceeded(_)) if prepared.is_essential => Ok(()),
+            charged => charged.map_err(|error| dress_request(&error, context)),
         }
     }
 
@@ -307,13 +307,12 @@ impl Inner {
             persisted::Asked::Known(document) => return Ok(document),
             persisted::Asked::Text(text, digest) => (text, digest),
         };
-        let document = match self.documents.find(&*text) {
-            Some(document) => document,
-            None => {
-                let document = Arc::new(self.read(&text)?);
-                self.documents.keep(text, &document);
-                document
-            }
+        let document = if let Some(document) = self.documents.find(&*text) {
+            document
+        } else {
+            let document = Arc::new(self.read(&text)?);
+            self.documents.keep(text, &document);
+            document
         };
         if let Some(digest) = digest {
             self.persisted.keep(digest, &document);
@@ -333,7 +332,11 @@ impl Inner {
         document::flatten_subscriptions(&mut parsed);
         let has_directives = document::has_directives(&parsed);
         let compiled = compiled::compile(&parsed);
-        Ok(Document { parsed, has_directives, compiled, size: text.len() })
+        let mut document = Document { parsed, has_directives, compiled, cost: None, size: text.len() };
+        document.cost = document
+            .operation(None)
+            .map(|only| self.prices.of_operation(&document.parsed, only, &Variables::default()));
+        Ok(document)
     }
 
     fn check_roots(&self, document: &ExecutableDocument) -> Result<(), ServerError> {

@@ -1,5 +1,7 @@
 //! Where a test clock is read and moved. It is there in development alone, and only where the server was started with one.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -17,7 +19,7 @@ const MAX_SECONDS: i64 = 20 * 366 * 86_400;
 
 #[derive(Debug, Clone)]
 pub(super) struct Movable {
-    pub(super) app: App,
+    pub(super) app: Arc<App>,
     pub(super) clock: TestClock,
 }
 

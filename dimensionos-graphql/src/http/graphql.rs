@@ -1,9 +1,9 @@
 //! GraphQL over HTTP, after the GraphQL-over-HTTP specification.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_graphql::parser::types::OperationType;
-use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, header};
@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use crate::engine::{Answer, Operation, Prepared};
 use crate::error::{invalid_request, request_error, too_often, whole_seconds};
 use crate::http::bearer::Unheard;
-use crate::http::{App, Peer, REQUEST_ID, bearer, events, socket, source, upgrade};
+use crate::http::{App, REQUEST_ID, bearer, events, socket, source, upgrade};
 
 /// Bytes of an agent's body: a report of 1,000 samples with every field takes some 700 KB.
 const MAX_REPORT_BODY_BYTES: usize = 1024 * 1024;
@@ -72,20 +72,16 @@ impl Malformed {
     }
 }
 
-pub(super) async fn post(
-    State(app): State<App>,
-    peer: Option<Extension<Peer>>,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
-    let Some(form) = Form::of(&headers) else { return not_acceptable() };
-    let source = source::of(peer, &headers, app.trusted_proxies);
-    let caller = match bearer::caller(&app, &headers, source).await {
+pub(super) async fn post(State(app): State<Arc<App>>, request: Request<Body>) -> Response {
+    let (head, body) = request.into_parts();
+    let Some(form) = Form::of(&head.headers) else { return not_acceptable() };
+    let source = source::of(&head, app.trusted_proxies);
+    let caller = match bearer::caller(&app, &head.headers, source).await {
         Ok(caller) => caller,
         Err(unheard) => return turn_away(&app, &unheard, form),
     };
     let context = app.engine.context(caller, source);
-    match read(&headers, body, &context.caller, app.engine.limits().body_bytes).await {
+    match read(&head.headers, body, &context.caller, app.engine.limits().body_bytes).await {
         Ok(operation) => run(&app, operation, context, form, Method::Post).await,
         Err(malformed) => refuse(&malformed, form, &context),
     }
@@ -101,25 +97,20 @@ pub(super) struct Parameters {
     extensions: Option<String>,
 }
 
-pub(super) async fn get(
-    State(app): State<App>,
-    peer: Option<Extension<Peer>>,
-    headers: HeaderMap,
-    parameters: Result<Query<Parameters>, axum::extract::rejection::QueryRejection>,
-    request: Request<Body>,
-) -> Response {
-    if upgrade::is_asked(&headers) {
-        let source = source::of(peer, &headers, app.trusted_proxies);
-        return socket::open(app, source, request);
+pub(super) async fn get(State(app): State<Arc<App>>, request: Request<Body>) -> Response {
+    let (head, body) = request.into_parts();
+    let source = source::of(&head, app.trusted_proxies);
+    if upgrade::is_asked(&head.headers) {
+        return socket::open(app, source, Request::from_parts(head, body));
     }
-    let Some(form) = Form::of(&headers) else { return not_acceptable() };
-    let source = source::of(peer, &headers, app.trusted_proxies);
-    let caller = match bearer::caller(&app, &headers, source).await {
+    let Some(form) = Form::of(&head.headers) else { return not_acceptable() };
+    let caller = match bearer::caller(&app, &head.headers, source).await {
         Ok(caller) => caller,
         Err(unheard) => return turn_away(&app, &unheard, form),
     };
     let context = app.engine.context(caller, source);
-    match parameters.map_err(|_| BAD_PARAMETERS).and_then(|Query(parameters)| parse(parameters)) {
+    let parameters = Query::<Parameters>::try_from_uri(&head.uri).map_err(|_| BAD_PARAMETERS);
+    match parameters.and_then(|Query(parameters)| parse(parameters)) {
         Ok(operation) => run(&app, operation, context, form, Method::Get).await,
         Err(malformed) => refuse(&malformed, form, &context),
     }
@@ -128,14 +119,16 @@ pub(super) async fn get(
 const BAD_PARAMETERS: Malformed = Malformed::new(StatusCode::BAD_REQUEST, "the parameters cannot be read");
 
 fn parse(parameters: Parameters) -> Result<Operation, Malformed> {
+    const NO_QUERY: Malformed = Malformed::new(StatusCode::BAD_REQUEST, "the parameter `query` is missing");
     const BAD_VARIABLES: Malformed = Malformed::new(StatusCode::BAD_REQUEST, "`variables` is not a JSON object");
     const BAD_EXTENSIONS: Malformed = Malformed::new(StatusCode::BAD_REQUEST, "`extensions` cannot be read");
-    Ok(Operation {
+    let operation = Operation {
         query: parameters.query,
         operation_name: parameters.operation_name,
         variables: object(parameters.variables, BAD_VARIABLES)?,
         extensions: object(parameters.extensions, BAD_EXTENSIONS)?,
-    })
+    };
+    if operation.is_empty() { Err(NO_QUERY) } else { Ok(operation) }
 }
 
 /// A parameter that is JSON; absent where it is left out, empty or null.
@@ -171,8 +164,10 @@ async fn read(headers: &HeaderMap, body: Body, caller: &Caller, max_bytes: usize
             Malformed::new(StatusCode::BAD_REQUEST, "the body broke off")
         }
     })?;
-    serde_json::from_slice(&body.to_bytes())
-        .map_err(|_| Malformed::new(StatusCode::BAD_REQUEST, "the body is not a GraphQL request in JSON"))
+    let operation: Option<Operation> = serde_json::from_slice(&body.to_bytes()).ok();
+    operation
+        .filter(|operation| !operation.is_empty())
+        .ok_or(Malformed::new(StatusCode::BAD_REQUEST, "the body is not a GraphQL request in JSON"))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -246,11 +241,17 @@ fn turn_away(app: &App, unheard: &Unheard, form: Form) -> Response {
 }
 
 fn write(status: StatusCode, answer: &Answer, form: Form, context: &Context) -> Response {
-    let mut response = (status, answer.to_json()).into_response();
+    let mut response = Response::new(Body::from(answer.to_json()));
+    *response.status_mut() = status;
+    // Room for these and for what every answer says.
+    response.headers_mut().reserve(HEADERS);
     response.headers_mut().insert(header::CONTENT_TYPE, form.content_type());
     name(&mut response, context);
     response
 }
+
+/// Headers of an answer, as far as this server writes them.
+const HEADERS: usize = 6;
 
 /// Puts the request's id on the answer.
 pub(super) fn name(response: &mut Response, context: &Context) {

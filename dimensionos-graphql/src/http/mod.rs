@@ -17,7 +17,7 @@ mod upgrade;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderName, Method, header};
 use axum::routing::get;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -97,6 +97,7 @@ impl App {
 
 /// The routes of the server, to serve or to mount in a router of one's own.
 pub fn router(app: App) -> Router {
+    let app = Arc::new(app);
     let mut routes = Router::new()
         .route("/graphql", get(graphql::get).post(graphql::post))
         .route("/health/live", get(health::live))
@@ -111,7 +112,7 @@ pub fn router(app: App) -> Router {
             .route("/schema.graphql", get(pages::sdl));
     }
     if let Some(clock) = app.clock.clone() {
-        let movable = clock::Movable { app: app.clone(), clock };
+        let movable = clock::Movable { app: Arc::clone(&app), clock };
         let moving = get(clock::read).post(clock::advance).with_state(movable);
         routes = routes.route("/development/clock", moving);
     }
@@ -119,22 +120,10 @@ pub fn router(app: App) -> Router {
         .allow_origin(app.origins.allowed().to_vec())
         .allow_methods([Method::GET, Method::POST])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT])
-        .expose_headers([REQUEST_ID, header::RETRY_AFTER]);
-    routes
-        .layer(axum::middleware::from_fn_with_state(app.clone(), health::observe))
-        .layer(axum::middleware::map_response(harden))
-        .layer(cors)
-        .with_state(app)
+        .expose_headers([REQUEST_ID, header::RETRY_AFTER])
+        .vary([header::ORIGIN]);
+    routes.layer(axum::middleware::from_fn_with_state(Arc::clone(&app), health::observe)).layer(cors).with_state(app)
 }
 
 /// Names a request in its answer and in the log.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-async fn harden(mut response: axum::response::Response) -> axum::response::Response {
-    let headers = response.headers_mut();
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    // Answers are about one caller; only pages say otherwise.
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    response
-}

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -57,7 +58,7 @@ const MAX_OPERATIONS: usize = 64;
 /// not takes some more calls.
 const READ_BUFFER_BYTES: usize = 512;
 
-pub(super) fn open(app: App, source: Option<Source>, mut request: Request<Body>) -> Response {
+pub(super) fn open(app: Arc<App>, source: Option<Source>, mut request: Request<Body>) -> Response {
     if !app.origins.may_connect(request.headers()) {
         return (StatusCode::FORBIDDEN, "this origin may not connect\n").into_response();
     }
@@ -110,7 +111,7 @@ impl Stream for Operation {
 }
 
 struct Connection {
-    app: App,
+    app: Arc<App>,
     socket: Socket,
     /// Where it comes from.
     source: Option<Source>,
@@ -129,7 +130,7 @@ struct Connection {
 type End = Option<Closing>;
 
 impl Connection {
-    fn new(app: App, socket: Socket, source: Option<Source>) -> Self {
+    fn new(app: Arc<App>, socket: Socket, source: Option<Source>) -> Self {
         Self {
             app,
             socket,
@@ -223,7 +224,7 @@ impl Connection {
             None => Caller::Anonymous,
             Some(credentials) => presented(&self.app, credentials, self.source).await?,
         };
-        let App { engine, listeners, stopping, .. } = &self.app;
+        let App { engine, listeners, stopping, .. } = &*self.app;
         self.listening = Some(listeners.enlist(engine.platform(), stopping, caller.clone()));
         self.caller = Some(caller);
         self.send(&ServerMessage::ConnectionAck).await
@@ -255,6 +256,9 @@ impl Connection {
 
     async fn subscribe(&mut self, id: String, operation: Asked) -> Result<(), End> {
         let Some(caller) = self.caller.clone() else { return Err(Some(UNAUTHORIZED)) };
+        if operation.is_empty() {
+            return Err(Some(BAD_MESSAGE));
+        }
         if self.ending.is_some() {
             return self.end();
         }
@@ -286,22 +290,18 @@ impl Connection {
     /// Passes on what an operation gave. Nothing is taken from any operation while this waits for a slow reader: what
     /// a usage stream gives afterwards is its newest value.
     async fn tell(&mut self, id: &str, answer: Option<Answer>) -> Result<(), End> {
-        match answer {
-            Some(answer) => {
-                self.app.metrics.answered(&answer);
-                if answer.is_request_error() {
-                    // An error ends its operation: nothing follows it, not even `complete`.
-                    self.forget(id);
-                    return self.send(&ServerMessage::Error { id, payload: answer.errors() }).await;
-                }
-                self.write(Message::text(next_text(id, &answer))).await
-            }
-            None => {
-                self.forget(id);
-                self.send(&ServerMessage::Complete { id }).await?;
-                if self.ending.is_some() && self.operations.is_empty() { self.end() } else { Ok(()) }
-            }
+        let Some(answer) = answer else {
+            self.forget(id);
+            self.send(&ServerMessage::Complete { id }).await?;
+            return if self.ending.is_some() && self.operations.is_empty() { self.end() } else { Ok(()) };
+        };
+        self.app.metrics.answered(&answer);
+        if answer.is_request_error() {
+            // An error ends its operation: nothing follows it, not even `complete`.
+            self.forget(id);
+            return self.send(&ServerMessage::Error { id, payload: answer.errors() }).await;
         }
+        self.write(Message::text(next_text(id, &answer))).await
     }
 
     fn forget(&mut self, id: &str) {

@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use axum::Extension;
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::HeaderValue;
+use axum::http::request::Parts;
 use dimensionos_core::auth::Source;
 
 /// The address at the other end of a connection. The server puts it on every request; a router that is mounted
@@ -22,7 +22,8 @@ const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// The source of a request. Of the addresses in the header only the last ones are proxies' own words; as many of them
 /// are believed as there are proxies of ours in front, and everything before is whatever a client made up.
-pub(super) fn of(peer: Option<Extension<Peer>>, headers: &HeaderMap, trusted_proxies: u8) -> Option<Source> {
+pub(super) fn of(head: &Parts, trusted_proxies: u8) -> Option<Source> {
+    let headers = &head.headers;
     let forwarded = || {
         let place = usize::from(trusted_proxies).checked_sub(1)?;
         // One line that cannot be read makes all of them worthless: what remained would be the client's own.
@@ -31,7 +32,7 @@ pub(super) fn of(peer: Option<Extension<Peer>>, headers: &HeaderMap, trusted_pro
         let told = lists.iter().flat_map(|list| list.split(',')).map(str::trim).filter(|told| !told.is_empty());
         address(told.rev().nth(place)?)
     };
-    forwarded().or(peer.map(|Extension(Peer(address))| address)).map(Source::new)
+    forwarded().or_else(|| head.extensions.get().map(|Peer(address)| *address)).map(Source::new)
 }
 
 /// Some proxies add the port.
@@ -43,13 +44,15 @@ fn address(told: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::http::Request;
 
     fn source(lists: &[&str], trusted_proxies: u8) -> Option<Source> {
-        let mut headers = HeaderMap::new();
+        let (mut head, ()) = Request::new(()).into_parts();
         for list in lists {
-            headers.append(FORWARDED_FOR, HeaderValue::from_bytes(list.as_bytes()).unwrap());
+            head.headers.append(FORWARDED_FOR, HeaderValue::from_bytes(list.as_bytes()).unwrap());
         }
-        of(Some(Extension(Peer([127, 0, 0, 1].into()))), &headers, trusted_proxies)
+        head.extensions.insert(Peer([127, 0, 0, 1].into()));
+        of(&head, trusted_proxies)
     }
 
     #[test]
@@ -67,6 +70,6 @@ mod tests {
         assert_eq!(source(&["192.0.2.1"], 2), is([127, 0, 0, 1]));
         assert_eq!(source(&["nonsense"], 1), is([127, 0, 0, 1]));
         assert_eq!(source(&[], 1), is([127, 0, 0, 1]));
-        assert_eq!(of(None, &HeaderMap::new(), 1), None);
+        assert_eq!(of(&Request::new(()).into_parts().0, 1), None);
     }
 }
