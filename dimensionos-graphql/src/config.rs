@@ -224,7 +224,7 @@ settings! {
     kept_document_bytes "KEPT_DOCUMENT_BYTES" "Bytes of the texts of documents that are kept parsed for the next request [default: 1048576]",
     persisted_queries "PERSISTED_QUERIES" "`automatic` (default): a document that was sent with its SHA-256 may be asked for by that; `off`; `only`: those of PERSISTED_QUERIES_FILE and no others",
     persisted_queries_file "PERSISTED_QUERIES_FILE" "JSON: documents by their SHA-256, or a manifest of operations with id and body",
-    charge_api_calls "CHARGE_API_CALLS" "`true` (default): each operation of an account takes one from the limit of its API calls, and is refused where none are left; or `false`",
+    charge_api_calls "CHARGE_API_CALLS" "`true` (default): an account may ask as often in an hour as it is granted API calls; or `false`",
     source_rate "SOURCE_RATE" "Requests a second from one source without a token that holds, 0 for no limit [default: 1000]",
     source_burst "SOURCE_BURST" "Requests at once from a source that has been quiet, 1 at least [default: 5000]",
     trusted_proxies "TRUSTED_PROXIES" "How many proxies stand in front, each adding to X-Forwarded-For whom it heard from; 0 believes nobody's word [default: 0]",

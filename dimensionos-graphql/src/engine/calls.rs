@@ -1,7 +1,8 @@
-//! Accounts' own operations, counted against their API calls.
+//! Accounts' own operations, which may be as many in an hour as the API calls they are granted.
 //!
-//! They take from the same limit as the calls that are metered, and are no part of those: what an account is shown of its
-//! usage is what was measured, and nobody measures by asking. They are known to this process alone, for an hour.
+//! They are counted beside the calls that are metered, and are no part of those: what an account is shown of its usage is
+//! what was measured, and whoever's workload has used up its calls can still look at that. They are known to this process
+//! alone.
 
 use dashmap::DashMap;
 use dimensionos_core::allocation::{Decision, Resource};
@@ -57,13 +58,13 @@ impl Calls {
     /// Counts an operation of an account.
     ///
     /// # Errors
-    /// `QuotaExceeded` where, with what was metered, there are none left; then it is not counted. `Store`.
+    /// `QuotaExceeded` where there were as many as the account is granted calls; then it is not counted. `Store`.
     pub(super) async fn charge(&self, platform: &Platform, account: AccountId) -> Result<(), Error> {
         let now = platform.clock().now();
         let own = self.count(account, now);
         let checked = platform.allocation().check(&Context::system(), account, Resource::ApiCalls, own).await;
         match checked {
-            Ok(decision) if decision.is_allowed => Ok(()),
+            Ok(decision) if decision.is_allowed || decision.limit.is_none_or(|limit| own <= limit) => Ok(()),
             Ok(decision) => Err(Error::QuotaExceeded(Box::new(self.take_back(account, decision)))),
             Err(error @ Error::Store(_)) => Err(error),
             // Whatever else may be wrong with the account, its fields will say.
@@ -83,13 +84,13 @@ impl Calls {
         window.sum()
     }
 
-    /// Counts an operation no longer that was not let in, and adds those that were to what the refusal says.
+    /// Counts an operation no longer that was not let in, and tells of those that were.
     fn take_back(&self, account: AccountId, mut decision: Decision) -> Decision {
         if let Some(mut window) = self.0.get_mut(&account) {
             let newest = place(window.newest);
             window.counts[newest] = window.counts[newest].saturating_sub(1);
-            decision.used = decision.used.saturating_add(window.sum());
-            decision.resets_at = decision.resets_at.into_iter().chain(window.resets_at()).min();
+            decision.used = window.sum();
+            decision.resets_at = window.resets_at();
         }
         decision
     }

@@ -84,7 +84,8 @@ pub(super) fn open(app: Arc<App>, source: Option<Source>, mut request: Request<B
         let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
         let mut connection = Connection::new(app, socket, source);
         let closing = if speaks { connection.serve().await } else { Some(BAD_PROTOCOL) };
-        connection.close(closing).await;
+        // Apart, as all that happens once: what a socket carries while it listens is what counts.
+        Box::pin(connection.close(closing)).await;
     });
     response
 }
@@ -148,7 +149,7 @@ impl Connection {
         let stopping = self.app.stopping.clone();
         let begun = tokio::select! {
             () = stopping.cancelled() => Err(Some(GOING_AWAY)),
-            begun = timeout(INIT_PATIENCE, self.begin()) => begun.unwrap_or(Err(Some(INIT_TIMEOUT))),
+            begun = timeout(INIT_PATIENCE, Box::pin(self.begin())) => begun.unwrap_or(Err(Some(INIT_TIMEOUT))),
         };
         match begun {
             Ok(()) => self.run().await,

@@ -99,10 +99,12 @@ impl Server {
 fn measure(role: &str, options: &Options) -> Figures {
     let accounts = options.accounts.unwrap_or(options.subscribers).max(1);
     let mut server = Server::start(role, options, accounts);
+    server.say("record");
+    // What metering alone takes is there before anybody watches.
+    std::thread::sleep(Duration::from_secs(3));
     let before = server.process();
     let plan = Plan { address: server.address, subscribers: options.subscribers, stalled: options.stalled };
     let crowd = client::Crowd::gather(plan, &server.tokens);
-    server.say("record");
     // Everything that grows once has grown, and everybody has had a value.
     std::thread::sleep(Duration::from_secs(3));
     crowd.begin_to_count();
