@@ -94,9 +94,9 @@ test("a subscription says next for each change, and complete once it may no long
   const meter = newMeter();
   const heard = events(await post(USAGE, bearer(ada.access)));
   const next = async () => (await inTime(heard.next())).value;
-  assert.deepEqual(await next(), ["next", '{"data":{"usage":{"ram":{"megabytesUsed":null}}}}']);
+  assert.deepEqual(await next(), ["next", '{"data":{"usage":{"ram":{"megabytesUsed":null}}},"extensions":{"cost":3}}']);
   await meter(ada.id, 4);
-  assert.deepEqual(await next(), ["next", '{"data":{"usage":{"ram":{"megabytesUsed":4.0}}}}']);
+  assert.deepEqual(await next(), ["next", '{"data":{"usage":{"ram":{"megabytesUsed":4.0}}},"extensions":{"cost":3}}']);
   await (await post("mutation { logout }", bearer(ada.access))).text();
   const [name, data] = await next();
   assert.equal(name, "next");

@@ -119,7 +119,7 @@ test("operations of one socket go on beside each other", async () => {
   const heard = [await socket.hear(), await socket.hear(), await socket.hear()];
   assert.deepEqual(heard.map((message) => message.id).sort(), ["a", "b", "c"]);
   socket.start("q", ME);
-  assert.deepEqual((await socket.hear()).payload, { data: { me: { id: ada.id } } });
+  assert.deepEqual((await socket.hear()).payload.data, { me: { id: ada.id } });
   assert.deepEqual(await socket.hear(), { id: "q", type: "complete" });
   socket.complete("b");
   await socket.assertQuiet();

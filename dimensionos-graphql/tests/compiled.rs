@@ -2,9 +2,9 @@
 
 mod harness;
 
+use harness::Home;
 use harness::live::{Agent, Events};
-use harness::{Client, Home};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// A directive that changes nothing, and that only the executor knows.
 const EXECUTED: &str = "@include(if: true)";
@@ -27,19 +27,6 @@ fn document(selection: &str, directive: &str) -> String {
     format!("query {{ me {directive} {{ {selection} }} }} {fragment}")
 }
 
-async fn text(client: &Client, query: &str) -> String {
-    let request = client.http.post(format!("{}/graphql", client.address)).header("content-type", "application/json");
-    let request = match &client.token {
-        Some(token) => request.bearer_auth(token),
-        None => request,
-    };
-    request.body(json!({ "query": query }).to_string()).send().await.unwrap().text().await.unwrap()
-}
-
-fn read(text: &str) -> Value {
-    serde_json::from_str(text).unwrap()
-}
-
 #[tokio::test]
 async fn an_account_reads_the_same_to_the_letter_with_and_without_the_executor() {
     let home = Home::new();
@@ -48,10 +35,11 @@ async fn an_account_reads_the_same_to_the_letter_with_and_without_the_executor()
     let mut agent = Agent::of(&home, &server);
     for round in 0..2 {
         for selection in OF_ME {
-            let compiled = text(&ada.client, &document(selection, "")).await;
-            let executed = text(&ada.client, &document(selection, EXECUTED)).await;
+            let compiled = ada.client.text(&document(selection, ""), Value::Null).await.unwrap();
+            let executed = ada.client.text(&document(selection, EXECUTED), Value::Null).await.unwrap();
             // The executor puts merged fields into an order of its own; apart from that it is the same to the letter.
-            let [compiled_value, executed_value] = [&compiled, &executed].map(|text| read(text));
+            let [compiled_value, executed_value] =
+                [&compiled, &executed].map(|text| serde_json::from_str::<Value>(text).unwrap());
             assert_eq!(compiled_value, executed_value, "{selection} in round {round}");
             assert!(compiled == executed || selection.contains("... on"), "{compiled} {executed}");
         }
@@ -60,8 +48,8 @@ async fn an_account_reads_the_same_to_the_letter_with_and_without_the_executor()
     // Whatever is refused is refused alike.
     let nobody = server.client();
     for client in [&nobody, &nobody.with_token("nonsense")] {
-        let compiled = read(&text(client, &document("id", "")).await);
-        let executed = read(&text(client, &document("id", EXECUTED)).await);
+        let compiled = client.ask(&document("id", ""), Value::Null).await;
+        let executed = client.ask(&document("id", EXECUTED), Value::Null).await;
         assert_eq!(compiled["errors"][0]["extensions"], executed["errors"][0]["extensions"]);
         assert_eq!(compiled["data"], executed["data"]);
     }

@@ -115,7 +115,7 @@ fn a_list_of_documents_is_demanded_with_its_mode_and_has_to_be_good() {
     let path = file.to_str().unwrap();
     let digest = "5d6b9a3ce5d0b1b1b2a9dd7e8b8f5a0c1f8a6d1c3a5e7b9d0f2a4c6e8a0b2c4d";
     for (json, is_good) in [
-        (r#"{}"#.to_owned(), true),
+        ("{}".to_owned(), true),
         (format!(r#"{{ "{digest}": "{{ me {{ id }} }}" }}"#), false),
         (r#"{ "operations": [{ "id": "x", "body": "{ me { id } }" }] }"#.to_owned(), false),
         ("[]".to_owned(), false),

@@ -1,7 +1,7 @@
 use std::fmt;
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, Visitor};
+use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 /// An operation as clients send it, over POST, GET, WebSocket or server-sent events.
@@ -33,7 +33,7 @@ struct Members {
     #[serde(default)]
     variables: Option<serde_json::Map<String, serde_json::Value>>,
     #[serde(default)]
-    extensions: Option<Extensions>,
+    extensions: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
 /// An object, and nothing else: derived, a list of the members in their order would do too.
@@ -54,16 +54,29 @@ impl<'de> Deserialize<'de> for Operation {
         }
 
         let Members { query, operation_name, variables, extensions } = deserializer.deserialize_map(Object)?;
+        let extensions = extensions.map(Extensions::try_from).transpose().map_err(D::Error::custom)?;
         Ok(Self { query, operation_name, variables, extensions })
     }
 }
 
 /// What a request says beside its operation; of what other servers read there, this one knows persisted queries alone.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(try_from = "serde_json::Map<String, serde_json::Value>")]
 pub(crate) struct Extensions {
-    #[serde(default)]
     pub(crate) persisted_query: Option<PersistedQuery>,
+}
+
+impl TryFrom<serde_json::Map<String, serde_json::Value>> for Extensions {
+    type Error = serde_json::Error;
+
+    fn try_from(mut members: serde_json::Map<String, serde_json::Value>) -> Result<Self, Self::Error> {
+        let persisted_query = match members.remove("persistedQuery") {
+            None | Some(serde_json::Value::Null) => None,
+            Some(object @ serde_json::Value::Object(_)) => Some(serde_json::from_value(object)?),
+            Some(_) => return Err(serde_json::Error::custom("persistedQuery is no object")),
+        };
+        Ok(Self { persisted_query })
+    }
 }
 
 /// A document by its digest.

@@ -94,20 +94,20 @@ mod tests {
     use super::*;
     use std::net::IpAddr;
 
-    fn source(number: u32) -> Option<Source> {
-        Some(Source::new(IpAddr::from(number.to_be_bytes())))
+    fn source(number: u32) -> Source {
+        Source::new(IpAddr::from(number.to_be_bytes()))
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_source_gets_its_burst_and_then_its_rate_and_others_do_not_notice() {
         let rates = Rates::new(SourceRate { per_second: 10, burst: 5 });
-        assert_eq!((0..100).filter(|_| rates.take(source(1)).is_ok()).count(), 5);
-        assert_eq!(rates.take(source(1)), Err(Duration::from_millis(100)));
-        assert!(rates.wait(source(1)).is_some() && rates.wait(source(2)).is_none());
+        assert_eq!((0..100).filter(|_| rates.take(Some(source(1))).is_ok()).count(), 5);
+        assert_eq!(rates.take(Some(source(1))), Err(Duration::from_millis(100)));
+        assert!(rates.wait(Some(source(1))).is_some() && rates.wait(Some(source(2))).is_none());
         tokio::time::advance(Duration::from_millis(300)).await;
-        assert_eq!((0..100).filter(|_| rates.take(source(1)).is_ok()).count(), 3);
+        assert_eq!((0..100).filter(|_| rates.take(Some(source(1))).is_ok()).count(), 3);
         tokio::time::advance(Duration::from_secs(3_600)).await;
-        assert_eq!((0..100).filter(|_| rates.take(source(1)).is_ok()).count(), 5);
+        assert_eq!((0..100).filter(|_| rates.take(Some(source(1))).is_ok()).count(), 5);
         assert_eq!((0..100).filter(|_| rates.take(None).is_ok()).count(), 100);
     }
 
@@ -116,17 +116,17 @@ mod tests {
         let rates = Rates::new(SourceRate { per_second: 10, burst: 5 });
         for number in 0..1_000 {
             (0..10).for_each(|_| {
-                let _ = rates.take(source(number));
+                let _ = rates.take(Some(source(number)));
             });
         }
-        let refused = (1_000_000..1_010_000).filter(|number| rates.wait(source(*number)).is_some()).count();
+        let refused = (1_000_000..1_010_000).filter(|number| rates.wait(Some(source(*number))).is_some()).count();
         assert!(refused <= 100, "{refused} of 10,000");
     }
 
     #[test]
     fn no_rate_is_no_limit_and_no_memory() {
         let rates = Rates::new(SourceRate { per_second: 0, burst: 1 });
-        assert!((0..10_000).all(|_| rates.take(source(1)).is_ok()));
+        assert!((0..10_000).all(|_| rates.take(Some(source(1))).is_ok()));
         assert!(rates.paid_at.is_empty());
     }
 }

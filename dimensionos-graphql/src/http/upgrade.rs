@@ -38,7 +38,9 @@ pub(super) fn accept(
     let Some(key) = key.map(|key| derive_accept_key(key.as_bytes())) else {
         return Err((StatusCode::BAD_REQUEST, "Sec-WebSocket-Key is not 16 bytes in base64\n").into_response());
     };
-    let speaks = names(headers, header::SEC_WEBSOCKET_PROTOCOL, protocol);
+    // The names of protocols are told apart by the case of their letters.
+    let spoken = words(headers, header::SEC_WEBSOCKET_PROTOCOL);
+    let speaks = spoken.into_iter().any(|spoken| spoken == protocol);
     let Some(upgraded) = request.extensions_mut().remove::<OnUpgrade>() else {
         return Err((StatusCode::BAD_REQUEST, "this connection cannot be upgraded\n").into_response());
     };
@@ -58,6 +60,10 @@ const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 
 /// Whether a list in the headers has a word, in any case of letters.
 fn names(headers: &HeaderMap, name: header::HeaderName, word: &str) -> bool {
+    words(headers, name).into_iter().any(|one| one.eq_ignore_ascii_case(word))
+}
+
+fn words(headers: &HeaderMap, name: header::HeaderName) -> Vec<&str> {
     let lists = headers.get_all(name).iter().filter_map(|list| list.to_str().ok());
-    lists.flat_map(|list| list.split(',')).any(|one| one.trim().eq_ignore_ascii_case(word))
+    lists.flat_map(|list| list.split(',')).map(str::trim).collect()
 }

@@ -164,14 +164,19 @@ impl Client {
     }
 
     pub async fn try_ask(&self, query: &str, variables: Value) -> Result<Value, reqwest::Error> {
+        let text = self.text(query, variables).await?;
+        Ok(serde_json::from_str(&text).unwrap_or_else(|_| panic!("not JSON: {text}")))
+    }
+
+    /// One POST; gives the answer to the letter.
+    pub async fn text(&self, query: &str, variables: Value) -> Result<String, reqwest::Error> {
         let body = json!({ "query": query, "variables": variables }).to_string();
         let mut request = self.http.post(format!("{}/graphql", self.address)).body(body);
         request = request.header("content-type", "application/json").timeout(Duration::from_secs(60));
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
-        let text = request.send().await?.text().await?;
-        Ok(serde_json::from_str(&text).unwrap_or_else(|_| panic!("not JSON: {text}")))
+        request.send().await?.text().await
     }
 
     /// One POST that must succeed; gives its data.

@@ -182,6 +182,5 @@ async fn watch(socket: &mut Socket, shared: &Shared, last: &AtomicU64, is_stalle
 fn value(text: &[u8]) -> Option<u64> {
     let start = text.windows(FIELD.len()).position(|window| window == FIELD)? + FIELD.len();
     let digits = text[start..].iter().take_while(|byte| byte.is_ascii_digit());
-    let value = digits.fold(None, |value: Option<u64>, digit| Some(value.unwrap_or(0) * 10 + u64::from(digit - b'0')));
-    value
+    digits.fold(None, |value: Option<u64>, digit| Some(value.unwrap_or(0) * 10 + u64::from(digit - b'0')))
 }

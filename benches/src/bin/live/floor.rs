@@ -74,7 +74,7 @@ async fn accept(listener: tokio::net::TcpListener, texts: Arc<Vec<watch::Sender<
                     return;
                 }
                 tokio::select! {
-                    changed = changes.changed() => if changed.is_err() { return },
+                    told = changes.changed() => if told.is_err() { return },
                     message = socket.next() => if !matches!(message, Some(Ok(_))) { return },
                 }
             }

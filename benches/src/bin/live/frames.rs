@@ -61,7 +61,7 @@ impl Socket {
         match u16::try_from(payload.len()) {
             Ok(short) if short < 126 => frame.push(0x80 | u8::try_from(short).unwrap_or(0)),
             Ok(longer) => {
-                frame.push(0x80 | 126);
+                frame.push(0x80 + 126);
                 frame.extend(longer.to_be_bytes());
             }
             Err(_) => return Err(io::ErrorKind::InvalidInput.into()),
