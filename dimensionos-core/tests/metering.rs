@@ -133,12 +133,26 @@ async fn a_watcher_gets_the_present_at_once_and_then_the_newest_of_each_interval
         metrics.readings.of(Level::RamBytes).map(|reading| reading.value)
     };
     assert_eq!(watched.next().await.map(ram), Some(None));
-    for value in 1..=50 {
-        meter.record(&Sample::at(clock.now()).with_level(Level::RamBytes, value));
-    }
+    let record = |values: std::ops::RangeInclusive<u64>| {
+        values.for_each(|value| meter.record(&Sample::at(clock.now()).with_level(Level::RamBytes, value)));
+    };
+    // The first change is told at once: the present, with which watching begins, is none.
+    record(1..=50);
     let before = tokio::time::Instant::now();
     assert_eq!(watched.next().await.map(ram), Some(Some(50)));
+    assert_eq!(before.elapsed(), Duration::ZERO);
+    record(51..=99);
+    assert_eq!(watched.next().await.map(ram), Some(Some(99)));
     assert_eq!(before.elapsed(), second);
+    // Who changes as often as it is watched is told at once each time, also where a change comes a little early or late.
+    for (step, value) in (2..30).zip(100..) {
+        let wavering = if step % 2 == 0 { second / 20 } else { Duration::ZERO };
+        tokio::time::sleep_until(before + second * step - wavering).await;
+        let recorded = tokio::time::Instant::now();
+        record(value..=value);
+        assert_eq!(watched.next().await.map(ram), Some(Some(value)));
+        assert_eq!(recorded.elapsed(), Duration::ZERO, "step {step}");
+    }
     // Nothing changes, so nothing comes.
     assert!(tokio::time::timeout(second * 5, watched.next()).await.is_err());
 }

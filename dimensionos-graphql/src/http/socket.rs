@@ -17,7 +17,7 @@ use futures_util::{SinkExt, Stream, StreamExt};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tokio_stream::StreamMap;
 use tokio_tungstenite::WebSocketStream;
@@ -368,6 +368,8 @@ impl Connection {
         // with something unread is reset, and the client would never see why.
         let mut stream = self.socket.into_inner();
         let rest = async move {
+            // Clients wait for this before they call the connection closed.
+            let _ = stream.shutdown().await;
             let mut thrown_away = [0; 1024];
             while matches!(stream.read(&mut thrown_away).await, Ok(1..)) {}
         };
