@@ -4,7 +4,7 @@ mod harness;
 
 use std::time::Duration;
 
-use futures_util::SinkExt;
+use futures_util::{SinkExt, StreamExt};
 use harness::Home;
 use harness::live::{ABOUT_A_SECOND, Agent, Events, PATIENCE, PROTOCOL, Socket, TIERS, USAGE, handshake, nested};
 use serde_json::{Value, json};
@@ -403,6 +403,15 @@ async fn a_reader_that_stops_reading_costs_the_others_nothing_and_is_dropped() {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     };
-    timeout(Duration::from_secs(45), still_open).await.expect("the reader that is stuck is dropped");
+    // The other goes on reading, and so answers the pings that tell the two apart.
+    let reads_on = async { while let Some(Ok(_)) = reading.0.next().await {} };
+    let dropped = async {
+        tokio::select! {
+            () = still_open => true,
+            () = reads_on => false,
+        }
+    };
+    let dropped = timeout(Duration::from_secs(45), dropped).await.expect("the reader that is stuck is dropped");
+    assert!(dropped, "the one that reads is not");
     reading.assert_quiet().await;
 }
