@@ -46,10 +46,10 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(10);
 /// was done before its own socket is closed.
 const LAST_ANSWERS: Duration = Duration::from_millis(300);
 /// How often a client is pinged.
-const PING_INTERVAL: Duration = Duration::from_secs(12);
-/// How long a client may be silent: two pings it did not answer. Whoever has stopped reading answers none, however much
-/// the systems on the way still take for it.
-const SILENCE_LIMIT: Duration = Duration::from_secs(25);
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+/// How long a client may be silent: nearly two pings it did not answer, looked at with each, so that it is dropped
+/// within half a minute. Whoever has stopped reading answers none, however much the systems on the way still take for it.
+const SILENCE_LIMIT: Duration = Duration::from_secs(19);
 /// How long a client may take to close what this server has closed.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 /// Operations of one socket at once: more than a page has panels.
