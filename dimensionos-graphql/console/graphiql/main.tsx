@@ -1,0 +1,4 @@
+import { createRoot } from "react-dom/client";
+
+const root = document.getElementById("graphiql");
+if (root) createRoot(root).render(<p>GraphiQL</p>);
