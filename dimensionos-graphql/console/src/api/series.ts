@@ -1,0 +1,77 @@
+import { signal } from "@preact/signals";
+
+import type { Metrics } from "./live";
+
+/** What is drawn live. */
+export const LINES = ["cores", "megabytes", "sentPerSecond", "receivedPerSecond", "queries", "apiCalls"] as const;
+export type Line = (typeof LINES)[number];
+
+/** Seconds that the page keeps. */
+export const WINDOW_SECONDS = 15 * 60;
+/** Seconds without a reading after which a line is broken, as nobody knows what was between. */
+const GAP_SECONDS = 15;
+/** Readings that are kept at most: one each second, and the breaks between them. */
+const MAX_POINTS = 2 * WINDOW_SECONDS;
+
+type Point = { at: number } & Record<Line, number | null>;
+
+/** The readings of the last quarter of an hour, oldest first. A break is a point of nothing. */
+export class Series {
+  /** Counts up with each change, for who draws it. */
+  readonly version = signal(0);
+  private points: Point[] = [];
+  private counted: { at: number; sent: number | null; received: number | null } | null = null;
+
+  add(metrics: Metrics): void {
+    const at = Date.parse(metrics.at) / 1000;
+    const last = this.points.at(-1);
+    if (last && at <= last.at) return;
+    if (last && at - last.at > GAP_SECONDS) {
+      this.points.push(nothing(last.at + 1));
+      this.counted = null;
+    }
+    const { bytesSent: sent, bytesReceived: received } = metrics.network;
+    const seconds = this.counted ? at - this.counted.at : 0;
+    this.points.push({
+      at,
+      cores: metrics.cpu.coresUsed,
+      megabytes: metrics.ram.megabytesUsed,
+      sentPerSecond: rate(this.counted?.sent, sent, seconds),
+      receivedPerSecond: rate(this.counted?.received, received, seconds),
+      queries: metrics.database.queriesPerSecond,
+      apiCalls: metrics.activity.apiCallsPerHour,
+    });
+    this.counted = { at, sent, received };
+    const oldest = at - WINDOW_SECONDS;
+    const kept = this.points.findIndex((point) => point.at >= oldest);
+    this.points = this.points.slice(Math.max(kept, this.points.length - MAX_POINTS));
+    this.version.value += 1;
+  }
+
+  clear(): void {
+    this.points = [];
+    this.counted = null;
+    this.version.value += 1;
+  }
+
+  /** Times and the values of some lines, as a chart takes them. */
+  columns(lines: readonly Line[]): [number[], ...(number | null)[][]] {
+    const times = this.points.map((point) => point.at);
+    return [times, ...lines.map((line) => this.points.map((point) => point[line]))];
+  }
+
+  newest(line: Line): number | null {
+    return this.points.at(-1)?.[line] ?? null;
+  }
+}
+
+function nothing(at: number): Point {
+  const empty = { cores: null, megabytes: null, sentPerSecond: null, receivedPerSecond: null, queries: null };
+  return { at, ...empty, apiCalls: null };
+}
+
+/** What was added each second; null before there is something to compare with, and where a month begins anew. */
+function rate(before: number | null | undefined, now: number | null, seconds: number): number | null {
+  if (before == null || now == null || seconds <= 0 || now < before) return null;
+  return (now - before) / seconds;
+}
