@@ -43,7 +43,7 @@ type Finding = FindingsQuery["me"]["violations"]["nodes"][number];
 
 /** What was found against the account, on what grounds, and how to contest it. */
 export function Findings() {
-  const found = useSignal<Finding[] | null>(null);
+  const found = useSignal<readonly Finding[] | null>(null);
   const after = useSignal<string | null>(null);
   const refusal = useSignal<Refusal | null>(null);
   const read = async (cursor: string | null) => {

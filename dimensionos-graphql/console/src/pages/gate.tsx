@@ -102,7 +102,6 @@ function WhoFields({ ways }: { ways: Way[] }) {
       <Field
         label={chosen === "number" ? "Account number" : "Address"}
         name="who"
-        type={chosen === "number" ? "text" : "email"}
         autocomplete="username"
         hint={WAYS[chosen].hint}
       />
@@ -128,7 +127,7 @@ function SignIn() {
     <Card title="Sign in">
       <Form action={action} verb="Sign in">
         <WhoFields ways={["email", "digest", "number"]} />
-        <Field label="Password" name="password" type="password" autocomplete="current-password" />
+        <Field label="Password" name="password" isSecret autocomplete="current-password" />
       </Form>
     </Card>
   );
@@ -161,7 +160,7 @@ function SignUp() {
           Without any address: you are given an account number instead
         </label>
         {!isWithout.value && <WhoFields ways={["email", "digest"]} />}
-        <Field label="Password" name="password" type="password" autocomplete="new-password" hint={PASSWORD_HINT} />
+        <Field label="Password" name="password" isSecret autocomplete="new-password" hint={PASSWORD_HINT} />
         <p class="hint">30 days for free. With this you accept the terms of service that are in force.</p>
       </Form>
     </Card>
@@ -184,7 +183,7 @@ function RecoverAccount() {
       <Form action={action} verb="Recover">
         <WhoFields ways={["email", "digest", "number"]} />
         <Field label="Recovery code" name="code" autocomplete="off" />
-        <Field label="New password" name="password" type="password" autocomplete="new-password" hint={PASSWORD_HINT} />
+        <Field label="New password" name="password" isSecret autocomplete="new-password" hint={PASSWORD_HINT} />
       </Form>
     </Card>
   );
@@ -204,7 +203,7 @@ function OperatorSignIn() {
           <Field
             label="Operator token"
             name="token"
-            type="password"
+            isSecret
             autocomplete="off"
             hint={
               <>

@@ -193,7 +193,7 @@ function Cancel() {
       <summary>Close the account</summary>
       <p>It stops working at once. For 30 days it can be restored; then it is erased for good.</p>
       <Form action={action} verb="Close the account" isGrave>
-        <Field label="Password" name="password" type="password" autocomplete="current-password" />
+        <Field label="Password" name="password" isSecret autocomplete="current-password" />
       </Form>
     </details>
   );

@@ -154,8 +154,8 @@ function Password() {
       <summary>Change the password</summary>
       <p>Every other session ends.</p>
       <Form action={action} verb="Change it">
-        <Field label="Present password" name="current" type="password" autocomplete="current-password" />
-        <Field label="New password" name="new" type="password" autocomplete="new-password" hint="At least 15 characters." />
+        <Field label="Present password" name="current" isSecret autocomplete="current-password" />
+        <Field label="New password" name="new" isSecret autocomplete="new-password" hint="At least 15 characters." />
       </Form>
     </details>
   );
@@ -212,7 +212,7 @@ function Erasure({ close }: { close: () => void }) {
         <li>a keyed mark stays for a year, good for nothing but refusing a second trial.</li>
       </ul>
       <Form action={action} verb="Erase for good" isGrave>
-        <Field label="Password" name="password" type="password" autocomplete="current-password" />
+        <Field label="Password" name="password" isSecret autocomplete="current-password" />
       </Form>
     </Dialog>
   );

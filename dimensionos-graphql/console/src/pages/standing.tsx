@@ -134,7 +134,7 @@ function Closed() {
       <details>
         <summary>Erase it now</summary>
         <Form action={erasing} verb="Erase for good" isGrave>
-          <Field label="Password" name="password" type="password" autocomplete="current-password" />
+          <Field label="Password" name="password" isSecret autocomplete="current-password" />
         </Form>
       </details>
     </section>

@@ -35,7 +35,7 @@ const DARK = "(prefers-color-scheme: dark)";
 export function Chart({ summary, columns, curves, format, between, height = 160, chosen, isBars }: ChartProps) {
   const place = useRef<HTMLDivElement>(null);
   const underPointer = useRef<HTMLElement>(null);
-  const plot = useRef<uPlot>();
+  const plot = useRef<uPlot | null>(null);
   const newest = useRef({ columns, between, chosen });
   newest.current = { columns, between, chosen };
 
@@ -66,7 +66,7 @@ export function Chart({ summary, columns, curves, format, between, height = 160,
       scheme.removeEventListener("change", build);
       resized.disconnect();
       plot.current?.destroy();
-      plot.current = undefined;
+      plot.current = null;
     };
     // A chart is built anew where it shows something else, and only given other values where they change.
   }, [curves.map((curve) => curve.name).join(), format, height, isBars]);

@@ -78,7 +78,7 @@ export function PasswordCheck() {
       <Dialog title="Your password, once more" close={giveUp}>
         <p>What changes how the account is opened asks for it, if it was not typed in the last five minutes.</p>
         <Form action={action} verb="Go on">
-          <Field label="Password" name="password" type="password" autocomplete="current-password" />
+          <Field label="Password" name="password" isSecret autocomplete="current-password" />
         </Form>
       </Dialog>
     )

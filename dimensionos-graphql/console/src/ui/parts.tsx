@@ -21,7 +21,7 @@ interface FieldProps {
   label: string;
   name: string;
   hint?: ComponentChildren;
-  type?: "text" | "password" | "email";
+  isSecret?: boolean;
   autocomplete?: string;
   required?: boolean;
   rows?: number;
@@ -31,14 +31,15 @@ interface FieldProps {
 }
 
 /** A labelled input. What was typed is read from the form when it is sent, and kept nowhere else. */
-export function Field({ label, hint, type = "text", required = true, rows, ...rest }: FieldProps) {
+export function Field({ label, hint, isSecret, required = true, rows, ...rest }: FieldProps) {
   const id = useId();
   const described = hint ? { "aria-describedby": `${id}-hint` } : {};
-  const shared = { id, required, spellcheck: false, autocapitalize: "none", ...described, ...rest };
+  const shared = { id, required, spellcheck: false, autocapitalize: "none" as const, ...described, ...rest };
   return (
     <div class="field">
       <label for={id}>{label}</label>
-      {rows ? <textarea rows={rows} {...shared} /> : <input type={type} {...shared} />}
+      {rows && <textarea rows={rows} {...shared} />}
+      {!rows && (isSecret ? <input type="password" {...shared} /> : <input type="text" {...shared} />)}
       {hint && (
         <p id={`${id}-hint`} class="hint">
           {hint}

@@ -1,0 +1,3 @@
+export default function OperatorPages() {
+  return <h1 tabIndex={-1}>Accounts</h1>;
+}
