@@ -3,10 +3,11 @@ import { useEffect } from "preact/hooks";
 
 import { Refusal, words } from "../api/refusal";
 import { ask } from "../api/session";
-import { day, figure, fromNow, moment } from "../format";
+import { day, fromNow } from "../format";
 import { graphql, type AppealGround, type FindingsQuery } from "../gql";
 import { useAction } from "../ui/action";
-import { Card, Empty, Fact, Facts, Field, Form, Refused, text, Waiting } from "../ui/parts";
+import { Card, Empty, Fact, Field, Form, Refused, text, Waiting } from "../ui/parts";
+import { Reasons } from "../ui/reasons";
 import { happened } from "./account";
 
 const FindingsDocument = graphql(`
@@ -16,11 +17,8 @@ const FindingsDocument = graphql(`
       violations(first: 20, after: $after) {
         pageInfo { hasNextPage endCursor }
         nodes {
-          id kind severity state sanction detectedAt loweredAt
-          statement {
-            rule facts signal observed limit windowSeconds since automated expiresAt counterfactual redress
-            supporting { signal observed limit }
-          }
+          id kind severity state loweredAt
+          ...Reasons
           appeal { state ground filedAt decidedAt }
           complaint { state receivedAt restoreAt }
         }
@@ -82,37 +80,12 @@ export function Findings() {
 }
 
 function OneFinding({ finding, changed }: { finding: Finding; changed: () => Promise<void> }) {
-  const { statement, appeal, complaint } = finding;
+  const { appeal, complaint } = finding;
   return (
     <Card title={words(finding.kind)} aside={<span class="pill">{words(finding.state)}</span>} class="finding">
-      <p>{statement.facts}</p>
-      <Facts>
-        <Fact name="Found">{moment(finding.detectedAt)}</Fact>
-        <Fact name="Measured">
-          {statement.signal}: {figure(statement.observed)}, where {figure(statement.limit)} is the limit, over{" "}
-          {statement.windowSeconds} s
-        </Fact>
-        <Fact name="What follows">{words(finding.sanction)}</Fact>
-        {statement.expiresAt && <Fact name="Ends by itself">{fromNow(statement.expiresAt)}</Fact>}
-        <Fact name="Decided">{statement.automated ? "by a rule, without a person" : "by a person"}</Fact>
-        <Fact name="Rule">
-          <code>{statement.rule}</code>
-        </Fact>
-        {statement.supporting.map(({ signal, observed, limit }) => (
-          <Fact key={signal} name={`And ${signal}`}>
-            {figure(observed)}, limit {figure(limit)}
-          </Fact>
-        ))}
+      <Reasons of={finding}>
         {complaint && <Fact name="Complaint">{words(complaint.state)}, received {day(complaint.receivedAt)}</Fact>}
-      </Facts>
-      <p>
-        <strong>What would have kept it away: </strong>
-        {statement.counterfactual}
-      </p>
-      <p>
-        <strong>What to do: </strong>
-        {statement.redress}
-      </p>
+      </Reasons>
       {appeal ? (
         <p class="notice">
           {appeal.state === "PENDING"
