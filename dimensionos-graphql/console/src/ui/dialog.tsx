@@ -13,9 +13,14 @@ import { Field, Form, text } from "./parts";
 export function Dialog({ title, close, children }: { title: string; close: () => void; children: ComponentChildren }) {
   const id = useId();
   const shown = useRef<HTMLDialogElement>(null);
-  useEffect(() => shown.current?.showModal(), []);
+  useEffect(() => {
+    const dialog = shown.current;
+    dialog?.showModal();
+    // Also where it is done with: only a window that is closed gives the focus back.
+    return () => dialog?.close();
+  }, []);
   return (
-    <dialog ref={shown} aria-labelledby={id} onClose={close}>
+    <dialog ref={shown} aria-labelledby={id} onClose={(event) => event.currentTarget.isConnected && close()}>
       <header>
         <h2 id={id}>{title}</h2>
         <button type="button" class="plain" aria-label="Close" onClick={() => shown.current?.close()}>
