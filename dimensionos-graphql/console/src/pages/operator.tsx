@@ -2,6 +2,7 @@ import { route } from "../route";
 import { AccountPage } from "./operator/account";
 import { Accounts } from "./operator/accounts";
 import { Agents } from "./operator/agents";
+import { Appeals } from "./operator/appeals";
 import { Complaints } from "./operator/complaints";
 import { Jobs } from "./operator/jobs";
 import { StoredData } from "./stored";
@@ -19,6 +20,8 @@ export default function OperatorPages() {
   switch (here) {
     case "operator/agents":
       return <Agents />;
+    case "operator/appeals":
+      return <Appeals />;
     case "operator/complaints":
       return <Complaints />;
     case "operator/jobs":
