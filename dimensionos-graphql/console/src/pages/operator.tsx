@@ -5,6 +5,7 @@ import { Agents } from "./operator/agents";
 import { Appeals } from "./operator/appeals";
 import { Complaints } from "./operator/complaints";
 import { Jobs } from "./operator/jobs";
+import { Policy } from "./operator/policy";
 import { StoredData } from "./stored";
 import "./operator/operator.css";
 
@@ -24,6 +25,8 @@ export default function OperatorPages() {
       return <Appeals />;
     case "operator/complaints":
       return <Complaints />;
+    case "operator/policy":
+      return <Policy />;
     case "operator/jobs":
       return <Jobs />;
     case "stored":
