@@ -6,12 +6,13 @@ const IDENTITY = "AGE-SECRET-KEY-";
 
 /** The identity in what was pasted, which may be the whole file that `age-keygen` wrote; null where there is none. */
 export async function identityIn(pasted: string): Promise<string | null> {
-  const line = pasted.split(/\s+/).find((word) => word.toUpperCase().startsWith(IDENTITY));
-  if (line === undefined) return null;
+  // Either all in capitals or all in small letters; what opens takes the former.
+  const identity = pasted.toUpperCase().split(/\s+/).find((word) => word.startsWith(IDENTITY));
+  if (identity === undefined) return null;
   const { identityToRecipient } = await import("age-encryption");
   try {
-    await identityToRecipient(line);
-    return line;
+    await identityToRecipient(identity);
+    return identity;
   } catch {
     return null;
   }

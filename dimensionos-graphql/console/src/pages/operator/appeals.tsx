@@ -56,7 +56,7 @@ export function Appeals() {
 function Key({ identity, taken }: { identity: string | null; taken: (key: string | null) => void }) {
   const action = useAction(async (_, form: FormData) => {
     const key = await identityIn(text(form, "identity"));
-    if (!key) throw new Refusal("INVALID_INPUT", "an age identity is one word that begins with AGE-SECRET-KEY-1");
+    if (!key) throw new Refusal("INVALID_INPUT", "an age identity is one word that begins with AGE-SECRET-KEY-");
     taken(key);
   });
   return (
