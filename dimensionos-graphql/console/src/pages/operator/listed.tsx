@@ -27,16 +27,24 @@ export function Listed<N extends { id: string }>({ list, empty, children, lines 
           ))}
         </ul>
       )}
-      {items && more && (
+      {items && (more || items.length > 0) && (
         <div class="row">
-          <button type="button" disabled={isBusy} onClick={() => void more()}>
-            {isBusy ? "One moment…" : "More"}
-          </button>
+          {more && (
+            <button type="button" disabled={isBusy} onClick={() => void more()}>
+              {isBusy ? "One moment…" : "More"}
+            </button>
+          )}
           <span class="quiet" role="status">
-            {items.length === 0 ? "None among those looked at so far; there are more." : `${items.length} shown so far`}
+            {howMany(items.length, more !== null)}
           </span>
         </div>
       )}
     </>
   );
+}
+
+/** How many there are, as far as that is known. */
+function howMany(known: number, isMore: boolean): string {
+  if (!isMore) return `${known} in all`;
+  return known === 0 ? "None among those looked at so far; there are more to look at." : `${known} shown so far`;
 }

@@ -5,6 +5,7 @@ import { Card, Empty, Fact, Facts, Refused, Waiting } from "../../ui/parts";
 import { ApplyPolicy } from "./apply";
 import { Replay, Transparency } from "./checks";
 import { Whose } from "./found";
+import { Ladders } from "./ladders";
 import { Listed } from "./listed";
 import { useList, useReading } from "./reading";
 import { title } from "./said";
@@ -42,7 +43,7 @@ export function Policy() {
       {value && (
         <>
           <Used name="In force" of={inForce} none="No policy is in force yet: what is built in decides." />
-          <Used name="In shadow" of={inShadow} none="None is tried at present." />
+          <Used name="In shadow" of={inShadow} beside={inForce} none="None is tried at present." />
           <ApplyPolicy newest={value.at(-1) ?? null} applied={again} />
           <Hit on={String(inShadow?.version)} />
           <Earlier all={value.filter((one) => one !== inForce && one !== inShadow)} />
@@ -63,22 +64,31 @@ function inUse(all: readonly PolicyRecord[]) {
   return { inForce, inShadow: isLater ? inShadow : undefined };
 }
 
-function Used({ name, of: record, none }: { name: string; of: PolicyRecord | undefined; none: string }) {
+interface UsedProps {
+  name: string;
+  of: PolicyRecord | undefined;
+  /** What it is held against. */
+  beside?: PolicyRecord | undefined;
+  none: string;
+}
+
+function Used({ name, of: record, beside, none }: UsedProps) {
   return (
     <Card title={name} aside={record && <span class="pill">version {record.version}</span>}>
-      {record ? <Record record={record} /> : <Empty>{none}</Empty>}
+      {record ? <Record record={record} beside={beside} /> : <Empty>{none}</Empty>}
     </Card>
   );
 }
 
-function Record({ record }: { record: PolicyRecord }) {
+function Record({ record, beside }: { record: PolicyRecord; beside?: PolicyRecord | undefined }) {
   return (
     <>
       <Facts>
         <Fact name="Since">{moment(record.appliedAt)}</Fact>
       </Facts>
+      <Ladders policy={record.policy} beside={beside?.policy} />
       <details>
-        <summary>All of it</summary>
+        <summary>All of it, as JSON</summary>
         <pre tabIndex={0}>{indented(record.policy)}</pre>
       </details>
     </>
