@@ -45,7 +45,7 @@ type Account = NonNullable<AccountOfQuery["account"]>;
 
 /** One account as operators see it: how it stands, never whose it is. */
 export function AccountPage({ id }: { id: string }) {
-  const { value, refusal, again } = useReading(async () => await ask(AccountOf, { id }));
+  const { value, refusal, again } = useReading(() => ask(AccountOf, { id }));
   const found = useList(async (after) => (await ask(FoundAgainst, { id, after })).violations);
   // What was found says what an account may do, and what it may do says what was found.
   const changed = async () => void (await Promise.all([again(), found.again()]));

@@ -52,12 +52,15 @@ interface Chosen {
 
 function SetStatus({ account, changed }: ActsProps) {
   const asked = useSignal<Chosen | null>(null);
+  const done = useSignal<string | null>(null);
   const set = async ({ status, reason }: Chosen) => {
     await ask(SetServiceStatus, { account: account.id, status, reason });
     asked.value = null;
+    done.value = `Set to ${STATUSES[status]}. What else restricts the account goes on.`;
     await changed();
   };
   const choosing = useAction(async (_, form: FormData) => {
+    done.value = null;
     const chosen = { status: text(form, "status") as ServiceStatus, reason: text(form, "reason") };
     if (EFFECTS[chosen.status] === null) return set(chosen);
     asked.value = chosen;
@@ -87,6 +90,7 @@ function SetStatus({ account, changed }: ActsProps) {
           hint="At most 280 characters, on one line and without an @. Its holder reads it."
         />
       </Form>
+      <p role="status">{done.value}</p>
       {asked.value && (
         <Sure
           title={`Make it ${STATUSES[asked.value.status]}?`}

@@ -40,7 +40,7 @@ export function Agents() {
       </p>
       <div aria-live="polite">{created.value && <Token of={created.value} done={() => (created.value = null)} />}</div>
       <Card title="A new one">
-        <Form action={creating} verb="Create it" class="inline">
+        <Form key={created.value?.id} action={creating} verb="Create it" class="inline">
           <Field
             label="Name"
             name="name"

@@ -59,11 +59,14 @@ export function Allotted({ account, changed }: AllottedProps) {
 
 function OwnLimit({ id, changed }: { id: string; changed: () => Promise<void> }) {
   const resource = useSignal<Resource>("STORAGE");
-  const { unit, each } = RESOURCES[resource.value];
+  const { name, level, unit, each } = RESOURCES[resource.value];
+  const done = useSignal<string | null>(null);
   const action = useAction(async (_, form: FormData) => {
+    done.value = null;
     const limit = Math.round(Number(text(form, "limit")) * each);
     if (!Number.isSafeInteger(limit)) throw new Refusal("INVALID_INPUT", "the limit is too large to count");
     await ask(SetLimit, { account: id, resource: resource.value, limit, until: instantOf(text(form, "until")) });
+    done.value = `Set: ${name}, ${level(limit)}.`;
     await changed();
   });
   return (
@@ -81,6 +84,7 @@ function OwnLimit({ id, changed }: { id: string; changed: () => Promise<void> })
         <NumberField label={`Limit, in ${unit}`} name="limit" />
         <DayField label="Until" name="until" start={dayFromNow(30)} min={dayFromNow(1)} />
       </Form>
+      <p role="status">{done.value}</p>
     </details>
   );
 }
