@@ -48,6 +48,18 @@ export function cents(value: number): string {
   return value === 0 ? "free" : `${dollars.replace(/\.00$/, "")} a month`;
 }
 
+/** A stretch of time, in the largest unit that it is whole in. */
+export function span(seconds: number): string {
+  const units: [number, string][] = [[86_400, "day"], [3600, "hour"], [60, "minute"]];
+  const [size, unit] = units.find(([size]) => seconds >= size && seconds % size === 0) ?? [1, "s"];
+  const many = seconds / size;
+  return unit === "s" ? `${figure(many)} s` : `${count(many)} ${unit}${many === 1 ? "" : "s"}`;
+}
+
+export function cores(value: number): string {
+  return `${figure(value)} ${value === 1 ? "core" : "cores"}`;
+}
+
 const DAY = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium" });
 const MOMENT = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
 const AGO = new Intl.RelativeTimeFormat("en", { numeric: "auto" });

@@ -1,6 +1,6 @@
 import { type Line, WINDOW_SECONDS } from "../api/series";
 import { connection, metrics, type Metrics, series } from "../api/live";
-import { bitsPerSecond, bytes, count, figure, fromNow, gigabytes, memory, moment, NOT_MEASURED } from "../format";
+import { bitsPerSecond, bytes, cores, count, figure, fromNow, gigabytes, memory, moment, NOT_MEASURED } from "../format";
 import { Chart, type Curve } from "../ui/chart";
 import { Meter } from "../ui/meter";
 import { Card, Empty } from "../ui/parts";
@@ -43,7 +43,6 @@ function part(value: number | null | undefined, of: number): number | null {
   return value == null || of <= 0 ? null : (value / of) * 100;
 }
 
-const cores = (value: number) => `${figure(value)} ${value === 1 ? "core" : "cores"}`;
 const perSecond = (value: number) => `${bytes(value)}/s`;
 
 function Meters({ account: { allocation }, metrics }: { account: Standing; metrics: Metrics | null }) {

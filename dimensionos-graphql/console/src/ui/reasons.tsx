@@ -1,7 +1,7 @@
 import type { ComponentChildren } from "preact";
 
 import { words } from "../api/refusal";
-import { figure, fromNow, moment } from "../format";
+import { figure, fromNow, moment, span } from "../format";
 import { graphql, type ReasonsFragment } from "../gql";
 import { Fact, Facts } from "./parts";
 
@@ -26,7 +26,7 @@ export function Reasons({ of: found, children }: { of: ReasonsFragment; children
         <Fact name="Found">{moment(found.detectedAt)}</Fact>
         <Fact name="Measured">
           {statement.signal}: {figure(statement.observed)}, where {figure(statement.limit)} is the limit, over{" "}
-          {statement.windowSeconds} s
+          {span(statement.windowSeconds)}
         </Fact>
         <Fact name="What follows">{words(found.sanction)}</Fact>
         {statement.expiresAt && <Fact name="Ends by itself">{fromNow(statement.expiresAt)}</Fact>}

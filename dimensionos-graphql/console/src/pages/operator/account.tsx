@@ -76,7 +76,7 @@ export function AccountPage({ id }: { id: string }) {
           <Allotted account={account} changed={changed} />
           <Measured id={id} />
           <h2>What was found</h2>
-          <Listed list={found} empty="Nothing was found against this account.">
+          <Listed list={found} class="cards" empty="Nothing was found against this account.">
             {(one) => <Found found={one} isOwn changed={() => void changed()} />}
           </Listed>
         </>

@@ -2,7 +2,7 @@ import { useSignal } from "@preact/signals";
 
 import { Refusal } from "../../api/refusal";
 import { ask } from "../../api/session";
-import { bitsPerSecond, cents, count, day, gigabytes, memory } from "../../format";
+import { bitsPerSecond, cents, cores, count, day, gigabytes, memory } from "../../format";
 import { type AccountOfQuery, graphql, type Resource } from "../../gql";
 import { useAction } from "../../ui/action";
 import { DayField, dayFromNow, instantOf, NumberField } from "../../ui/inputs";
@@ -29,7 +29,7 @@ export function Allotted({ account, changed }: AllottedProps) {
   return (
     <Card title="What it may use" aside={<span class="quiet">as it counts at present</span>}>
       <Facts>
-        <Fact name="Processor">{allocation.cpuCores} cores</Fact>
+        <Fact name="Processor">{cores(allocation.cpuCores)}</Fact>
         <Fact name="Memory">{memory(allocation.ramMegabytes)}</Fact>
         <Fact name="Storage">{gigabytes(allocation.storageGigabytes)}</Fact>
         <Fact name="Bandwidth">{bitsPerSecond(allocation.bandwidthBitsPerSecond)}</Fact>

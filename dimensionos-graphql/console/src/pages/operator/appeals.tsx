@@ -111,13 +111,13 @@ function Appeal({ found, identity, decided }: AppealProps) {
     );
   }
   return (
-    <section class="notice near" aria-label="The appeal">
+    <div class="notice near">
       <p>
         <strong>Contested {fromNow(appeal.filedAt)}</strong>, {day(appeal.filedAt)}: {GROUNDS[appeal.ground]}.
       </p>
       <Statement sealed={appeal.sealedStatement} identity={identity} />
       <Decide found={found} decided={decided} />
-    </section>
+    </div>
   );
 }
 

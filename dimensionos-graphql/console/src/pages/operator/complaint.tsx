@@ -96,7 +96,7 @@ export function Complaint({ found, complaint, changed }: ComplaintProps) {
   });
   const { state, missing, counteredAt, restoreAt, restoreBy } = complaint;
   return (
-    <section class="notice near" aria-label="The complaint">
+    <div class="notice near">
       <p role="status">{STATES[state]}</p>
       <Facts>
         <Fact name="Received">{moment(complaint.receivedAt)}</Fact>
@@ -122,7 +122,7 @@ export function Complaint({ found, complaint, changed }: ComplaintProps) {
           <p>{asked.value.effect}</p>
         </Sure>
       )}
-    </section>
+    </div>
   );
 }
 

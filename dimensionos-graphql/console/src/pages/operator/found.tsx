@@ -7,7 +7,7 @@ import { fromNow } from "../../format";
 import { type FoundFragment, graphql, type Sanction } from "../../gql";
 import { useAction } from "../../ui/action";
 import { DayField, dayFromNow, instantOf } from "../../ui/inputs";
-import { Card, Form, text } from "../../ui/parts";
+import { Form, text } from "../../ui/parts";
 import { Reasons } from "../../ui/reasons";
 import { Select } from "../../ui/select";
 import { Complaint } from "./complaint";
@@ -45,22 +45,20 @@ interface FoundProps {
 /** What was found against an account, for which reasons, and what operators may do about it. */
 export function Found({ found, isOwn, appeal, changed }: FoundProps) {
   return (
-    <Card
-      title={title(found.kind)}
-      aside={
+    <article class="card finding" aria-labelledby={found.id}>
+      <header>
+        <h2 id={found.id}>{title(found.kind)}</h2>
         <span class="row">
           <span class="quiet">{words(found.severity)}</span>
           <span class="pill">{words(found.state)}</span>
         </span>
-      }
-      class="finding"
-    >
+      </header>
       {!isOwn && <Whose id={found.accountId} />}
       <Reasons of={found} />
       {found.complaint && <Complaint found={found} complaint={found.complaint} changed={changed} />}
       {appeal ?? <Appealed of={found} />}
       {found.state !== "OVERRULED" && <Impose found={found} changed={changed} />}
-    </Card>
+    </article>
   );
 }
 

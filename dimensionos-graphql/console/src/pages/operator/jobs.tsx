@@ -1,5 +1,5 @@
 import { ask } from "../../api/session";
-import { count, fromNow, moment } from "../../format";
+import { count, fromNow, moment, span } from "../../format";
 import { graphql, type JobName, type JobsQuery } from "../../gql";
 import { Card, Fact, Facts, Refused, Waiting } from "../../ui/parts";
 import { useReading } from "./reading";
@@ -55,7 +55,7 @@ function OneJob({ job: { name, intervalSeconds, lastRun, lastSuccessAt } }: { jo
     >
       <p class="quiet">{WHAT[name]}</p>
       <Facts>
-        <Fact name="How often">every {every(intervalSeconds)}</Fact>
+        <Fact name="How often">every {span(intervalSeconds)}</Fact>
         <Fact name="Last run">{lastRun ? `${fromNow(lastRun.startedAt)}, for ${took(lastRun)}` : "none yet"}</Fact>
         <Fact name="Did">{lastRun?.done == null ? "nothing known" : `${count(lastRun.done)} things`}</Fact>
         <Fact name="Last went well">{lastSuccessAt ? moment(lastSuccessAt) : "never"}</Fact>
@@ -67,11 +67,6 @@ function OneJob({ job: { name, intervalSeconds, lastRun, lastSuccessAt } }: { jo
       </Facts>
     </Card>
   );
-}
-
-function every(seconds: number): string {
-  if (seconds < 120) return `${seconds} s`;
-  return seconds < 7200 ? `${Math.round(seconds / 60)} minutes` : `${Math.round(seconds / 3600)} hours`;
 }
 
 function took({ startedAt, endedAt }: NonNullable<Job["lastRun"]>): string {

@@ -1,5 +1,5 @@
 import { words } from "../../api/refusal";
-import { figure } from "../../format";
+import { figure, span } from "../../format";
 
 /** One step of a ladder, as policies write it. */
 interface Step {
@@ -18,9 +18,10 @@ interface Written {
 
 /** Policies count strikes in thousandths, since an earlier one counts for less with time. */
 const STRIKE = 1000;
+const HOUR = 3600;
 
 /** What follows from what, in rising order; with what differs from another policy marked. */
-export function Ladders({ policy, beside }: { policy: string; beside?: string | undefined }) {
+export function Ladders({ name, policy, beside }: { name: string; policy: string; beside?: string | undefined }) {
   const read = JSON.parse(policy) as Written;
   const own = ladders(read);
   const others = beside === undefined ? own : ladders(JSON.parse(beside) as Written);
@@ -29,7 +30,7 @@ export function Ladders({ policy, beside }: { policy: string; beside?: string | 
   return (
     <>
       <p>What went before counts for half after {read.half_life_days} days of good conduct.</p>
-      <div class="scrolled whole" tabIndex={0} role="region" aria-label="What follows from what">
+      <div class="scrolled whole" tabIndex={0} role="region" aria-label={`What follows, ${name}`}>
         <table>
           <thead>
             <tr>
@@ -38,12 +39,12 @@ export function Ladders({ policy, beside }: { policy: string; beside?: string | 
             </tr>
           </thead>
           <tbody>
-            {names.map((name) => (
-              <tr key={name}>
+            {names.map((from) => (
+              <tr key={from}>
                 <th scope="row">
-                  {name} {said(own.get(name)) !== said(others.get(name)) && <span class="pill near">differs</span>}
+                  {from} {said(own.get(from)) !== said(others.get(from)) && <span class="pill near">differs</span>}
                 </th>
-                <td>{said(own.get(name))}</td>
+                <td>{said(own.get(from))}</td>
               </tr>
             ))}
           </tbody>
@@ -65,6 +66,5 @@ function said(steps: Step[] | undefined): string {
 
 function step({ strikes, sanction, hours }: Step): string {
   const before = strikes === 0 ? "at first" : `after ${figure(strikes / STRIKE)}`;
-  const lasting = hours % 24 === 0 ? `${hours / 24} d` : `${hours} h`;
-  return `${before} ${words(sanction)}${sanction === "NONE" ? "" : ` for ${lasting}`}`;
+  return `${before}: ${words(sanction)}${sanction === "NONE" ? "" : ` for ${span(hours * HOUR)}`}`;
 }

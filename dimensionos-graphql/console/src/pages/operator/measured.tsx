@@ -1,5 +1,5 @@
 import { ask } from "../../api/session";
-import { bytes, count, day, figure, gigabytes, memory, moment, NOT_MEASURED, percent } from "../../format";
+import { bytes, cores, count, day, figure, gigabytes, memory, moment, NOT_MEASURED, percent } from "../../format";
 import { graphql, type MeasuredQuery } from "../../gql";
 import { Meter } from "../../ui/meter";
 import { Card, Refused, Waiting } from "../../ui/parts";
@@ -59,8 +59,8 @@ function Meters({ cpu, ram, storage, network, database, activity }: Measured["me
     <div class="meters">
       <Meter
         name="Processor"
-        used={read(cpu.coresUsed, (value) => `${figure(value)} cores`)}
-        of={figure(cpu.coresAllocated)}
+        used={read(cpu.coresUsed, cores)}
+        of={cores(cpu.coresAllocated)}
         filled={cpu.percent}
       />
       <Meter

@@ -86,7 +86,7 @@ function Record({ record, beside }: { record: PolicyRecord; beside?: PolicyRecor
       <Facts>
         <Fact name="Since">{moment(record.appliedAt)}</Fact>
       </Facts>
-      <Ladders policy={record.policy} beside={beside?.policy} />
+      <Ladders name={`version ${record.version}`} policy={record.policy} beside={beside?.policy} />
       <details>
         <summary>All of it, as JSON</summary>
         <pre tabIndex={0}>{indented(record.policy)}</pre>

@@ -1,4 +1,4 @@
-import { bitsPerSecond, bytes, count, figure, memory } from "../../format";
+import { bitsPerSecond, bytes, cores, count, figure, memory } from "../../format";
 import type { Resource } from "../../gql";
 
 /** How one resource is read, and how a limit on it is typed. */
@@ -27,7 +27,7 @@ const counted = { level: figure, each: 1 };
 export const RESOURCES: Record<Resource, Read> = {
   CPU: {
     name: "Processor",
-    level: (thousandths) => `${figure(thousandths / 1000)} cores`,
+    level: (thousandths) => cores(thousandths / 1000),
     sum: (microseconds) => `${figure(microseconds / CORE_HOUR_MICROSECONDS)} core hours`,
     unit: "cores",
     each: 1000,
