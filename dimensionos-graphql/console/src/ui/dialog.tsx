@@ -14,13 +14,15 @@ export function Dialog({ title, close, children }: { title: string; close: () =>
   const id = useId();
   const shown = useRef<HTMLDialogElement>(null);
   useEffect(() => {
-    const dialog = shown.current;
-    dialog?.showModal();
-    // Also where it is done with: only a window that is closed gives the focus back.
-    return () => dialog?.close();
+    const before = document.activeElement;
+    shown.current?.showModal();
+    // A window that is closed does this itself; one that is done with is only taken away.
+    return () => {
+      if (document.activeElement === document.body && before instanceof HTMLElement) before.focus();
+    };
   }, []);
   return (
-    <dialog ref={shown} aria-labelledby={id} onClose={(event) => event.currentTarget.isConnected && close()}>
+    <dialog ref={shown} aria-labelledby={id} onClose={close}>
       <header>
         <h2 id={id}>{title}</h2>
         <button type="button" class="plain" aria-label="Close" onClick={() => shown.current?.close()}>
