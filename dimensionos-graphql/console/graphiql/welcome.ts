@@ -1,6 +1,7 @@
 /** What stands in a first tab. */
-export const WELCOME = `# Ctrl-Enter runs the operation at the cursor. The book shows the documentation of the schema, the folder beside it
-# puts operations together by clicking, and the clock lists what was run.
+export const WELCOME = `# Ctrl-Enter runs the operation at the cursor.
+# On the left: the schema's documentation, operations
+# put together by clicking, and what was run before.
 
 query Service {
   service {
@@ -18,8 +19,7 @@ query Service {
   }
 }
 
-# To see an account, sign in, and put the access token that comes into the headers below:
-# { "authorization": "Bearer <accessToken>" }
+# To see an account, sign in:
 #
 # mutation SignIn {
 #   login(input: { identity: { email: "ada@example.org" }, password: "" }) {
@@ -28,6 +28,10 @@ query Service {
 #     }
 #   }
 # }
+#
+# Put the access token that comes into the headers
+# below, as "Bearer …". Neither it nor a password is
+# kept by this page.
 #
 # query Me {
 #   me {
