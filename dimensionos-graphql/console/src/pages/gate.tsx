@@ -199,7 +199,7 @@ function OperatorSignIn() {
   return (
     <>
       <Card title="For operators">
-        <Form action={action} verb="Open">
+        <Form action={action} verb="Open" whose="operator">
           <Field
             label="Operator token"
             name="token"

@@ -31,8 +31,8 @@ const DAY = 24 * HOUR;
 /** How long the server keeps minutes and hours. */
 const MINUTES_KEPT = 48 * HOUR;
 const HOURS_KEPT = 90 * DAY;
-/** The longest stretch that is drawn by the minute: more bars than that are narrower than a pixel. */
-const BY_MINUTE = 6 * HOUR;
+/** The longest stretches that are drawn by the minute and by the hour: some points for each pixel of a wide screen. */
+const BY_MINUTE = DAY;
 const BY_HOUR = 31 * DAY;
 
 const LENGTHS: Record<Resolution, number> = { MINUTE: 60, HOUR, DAY };

@@ -192,7 +192,7 @@ function Cancel() {
     <details class="card">
       <summary>Close the account</summary>
       <p>It stops working at once. For 30 days it can be restored; then it is erased for good.</p>
-      <Form action={action} verb="Close the account" isGrave>
+      <Form action={action} verb="Close the account" isGrave whose={standing.value?.id}>
         <Field label="Password" name="password" isSecret autocomplete="current-password" />
       </Form>
     </details>

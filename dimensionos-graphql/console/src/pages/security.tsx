@@ -153,7 +153,7 @@ function Password() {
     <details class="card">
       <summary>Change the password</summary>
       <p>Every other session ends.</p>
-      <Form action={action} verb="Change it">
+      <Form action={action} verb="Change it" whose={standing.value?.id}>
         <Field label="Present password" name="current" isSecret autocomplete="current-password" />
         <Field label="New password" name="new" isSecret autocomplete="new-password" hint="At least 15 characters." />
       </Form>
@@ -211,7 +211,7 @@ function Erasure({ close }: { close: () => void }) {
         <li>what was paid for and not used is lost;</li>
         <li>a keyed mark stays for a year, good for nothing but refusing a second trial.</li>
       </ul>
-      <Form action={action} verb="Erase for good" isGrave>
+      <Form action={action} verb="Erase for good" isGrave whose={standing.value?.id}>
         <Field label="Password" name="password" isSecret autocomplete="current-password" />
       </Form>
     </Dialog>

@@ -133,7 +133,7 @@ function Closed() {
       <Refused refusal={restoring.refusal} />
       <details>
         <summary>Erase it now</summary>
-        <Form action={erasing} verb="Erase for good" isGrave>
+        <Form action={erasing} verb="Erase for good" isGrave whose="the closed account">
           <Field label="Password" name="password" isSecret autocomplete="current-password" />
         </Form>
       </details>

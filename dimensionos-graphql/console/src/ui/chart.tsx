@@ -29,6 +29,9 @@ interface ChartProps {
 
 /** Keeps a line's height where it says nothing. */
 const NOTHING = "\u00a0";
+/** Seconds from which on an axis tells days, and months. */
+const DAY = 24 * 3600;
+const MONTH = 28 * DAY;
 const DARK = "(prefers-color-scheme: dark)";
 
 /** Lines over time. A value that nobody measured breaks the line, and nothing is drawn across. */
@@ -75,6 +78,11 @@ export function Chart({ summary, columns, curves, format, between, height = 160,
 
   return (
     <figure class="chart">
+      {columns.slice(1).every((values) => values.every((value) => value === null)) && (
+        <p class="unmeasured" aria-hidden="true">
+          {NOT_MEASURED}
+        </p>
+      )}
       <div ref={place} role="img" aria-label={summary} data-height={height} />
       <figcaption ref={underPointer} aria-hidden="true">
         {NOTHING}
@@ -114,7 +122,7 @@ function options(element: HTMLElement, shown: Shown): uPlot.Options {
       y: { range: (_, __, to) => [0, to > 0 ? to * 1.1 : 1] },
     },
     axes: [
-      { ...axis, space: 70 },
+      { ...axis, space: 90, size: 28, values: (_, times, __, ___, step) => times.map((at) => clock(at, step)) },
       { ...axis, size: 72, space: 34, values: (_, values) => values.map(format) },
     ],
     series: [
@@ -123,7 +131,8 @@ function options(element: HTMLElement, shown: Shown): uPlot.Options {
         label: curve.name,
         stroke: colour(curve.colour),
         width: 1.5,
-        points: { show: false },
+        // A reading with none beside it is no line.
+        points: { show: true, size: 4, filter: alone },
         spanGaps: false,
         ...(curve.colour === "accent" && { fill: colour("accent-soft") }),
         ...(shown.isBars && uPlot.paths.bars && { paths: uPlot.paths.bars({ size: [0.8, 40] }) }),
@@ -141,6 +150,22 @@ function options(element: HTMLElement, shown: Shown): uPlot.Options {
       setCursor: [(plot) => shown.tell(underPointer(plot, shown))],
     },
   };
+}
+
+/** A time as the axis has room for it: the day where days are apart, or where one begins. */
+function clock(at: number, step: number): string {
+  const time = new Date(at * 1000);
+  if (step >= MONTH) return time.toLocaleDateString("en-GB", { month: "short", year: "numeric" });
+  const isMidnight = time.getHours() === 0 && time.getMinutes() === 0;
+  if (step >= DAY || isMidnight) return time.toLocaleDateString("en-GB", { day: "numeric", month: "short" });
+  return time.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+}
+
+/** The readings with nothing before and nothing behind them. */
+function alone(plot: uPlot, line: number): number[] {
+  const values = plot.data[line] ?? [];
+  const isNothing = (index: number) => values[index] == null;
+  return Array.from(values.keys()).filter((at) => !isNothing(at) && isNothing(at - 1) && isNothing(at + 1));
 }
 
 /** What is under the pointer, in words. */

@@ -84,7 +84,7 @@ export function PasswordCheck() {
     waiting.value && (
       <Dialog title="Your password, once more" close={giveUp}>
         <p>What changes how the account is opened asks for it, if it was not typed in the last five minutes.</p>
-        <Form action={action} verb="Go on">
+        <Form action={action} verb="Go on" whose="the account that is signed in">
           <Field label="Password" name="password" isSecret autocomplete="current-password" />
         </Form>
       </Dialog>

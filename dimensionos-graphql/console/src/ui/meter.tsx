@@ -24,6 +24,7 @@ export function Meter({ name, used, of, filled, more }: MeterProps) {
       </p>
       <div
         class="bar"
+        data-unlimited={of === null || undefined}
         role="meter"
         aria-label={name}
         aria-valuemin={0}

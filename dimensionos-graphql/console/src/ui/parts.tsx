@@ -55,17 +55,20 @@ interface FormProps {
   children?: ComponentChildren;
   /** For what cannot be taken back. */
   isGrave?: boolean;
+  /** Whose password it asks for, where it has no field for that: password keepers look for one. */
+  whose?: string | undefined;
   class?: string;
 }
 
 /** A form with one button. The text of its fields goes to the action. */
-export function Form({ action, verb, children, isGrave, ...rest }: FormProps) {
+export function Form({ action, verb, children, isGrave, whose, ...rest }: FormProps) {
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
     void action.run(new FormData(event.currentTarget as HTMLFormElement));
   };
   return (
     <form onSubmit={submit} aria-busy={action.isBusy} {...rest}>
+      {whose && <input type="text" hidden readOnly value={whose} autocomplete="username" />}
       {children}
       <div class="row">
         <button type="submit" class={isGrave ? "grave" : "main"} disabled={action.isBusy}>
