@@ -71,7 +71,7 @@ export function inWords(refusal: Refusal): string {
     case "ATTESTATION_SPENT":
       return "That was used before. Each proof of payment counts once.";
     case "CONFLICT":
-      return `That does not fit how things stand: ${refusal.message}.`;
+      return `That does not fit how things stand: ${refusal.message.replace(/^conflict: /, "")}.`;
     case "QUERY_TOO_COMPLEX":
       return "That asks for more at once than this server answers.";
     case "INTERNAL":

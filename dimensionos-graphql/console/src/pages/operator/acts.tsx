@@ -45,6 +45,13 @@ const EFFECTS: Record<ServiceStatus, string | null> = {
     "cannot restore it.",
 };
 
+const VERBS: Record<ServiceStatus, string> = {
+  ACTIVE: "Make it active",
+  READ_ONLY: "Make it read-only",
+  SUSPENDED: "Suspend it",
+  CANCELLED: "Close it",
+};
+
 interface Chosen {
   status: ServiceStatus;
   reason: string;
@@ -56,7 +63,7 @@ function SetStatus({ account, changed }: ActsProps) {
   const set = async ({ status, reason }: Chosen) => {
     await ask(SetServiceStatus, { account: account.id, status, reason });
     asked.value = null;
-    done.value = `Set to ${STATUSES[status]}. What else restricts the account goes on.`;
+    done.value = `Set to ${STATUSES[status]}. What else restricts the account stays.`;
     await changed();
   };
   const choosing = useAction(async (_, form: FormData) => {
@@ -93,8 +100,8 @@ function SetStatus({ account, changed }: ActsProps) {
       <p role="status">{done.value}</p>
       {asked.value && (
         <Sure
-          title={`Make it ${STATUSES[asked.value.status]}?`}
-          verb={`Make it ${STATUSES[asked.value.status]}`}
+          title={`${VERBS[asked.value.status]}?`}
+          verb={VERBS[asked.value.status]}
           action={sure}
           close={() => (asked.value = null)}
           isGrave

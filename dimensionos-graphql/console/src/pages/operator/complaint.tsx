@@ -95,8 +95,11 @@ export function Complaint({ found, complaint, changed }: ComplaintProps) {
     changed(done);
   });
   const { state, missing, counteredAt, restoreAt, restoreBy } = complaint;
+  // What went to court, or came to nothing, has no date to end at any more.
+  const isRunning = state === "COUNTERED";
+  const steps = NEXT[state];
   return (
-    <div class="notice near">
+    <div class={steps.length > 0 ? "notice near" : "notice"}>
       <p role="status">{STATES[state]}</p>
       <Facts>
         <Fact name="Received">{moment(complaint.receivedAt)}</Fact>
@@ -104,13 +107,17 @@ export function Complaint({ found, complaint, changed }: ComplaintProps) {
           <Fact name="It lacks">{missing.map((element) => NOTICE_ELEMENTS[element]).join("; ")}</Fact>
         )}
         {counteredAt && <Fact name="Countered">{moment(counteredAt)}</Fact>}
-        {restoreAt && <Fact name="Ends, without a court">{`${day(restoreAt)}, ${fromNow(restoreAt)}`}</Fact>}
-        {restoreBy && <Fact name="Has to have ended by">{day(restoreBy)}</Fact>}
+        {isRunning && restoreAt && (
+          <Fact name="Ends, without a court">
+            {day(restoreAt)}, {fromNow(restoreAt)}
+          </Fact>
+        )}
+        {isRunning && restoreBy && <Fact name="Has to have ended by">{day(restoreBy)}</Fact>}
       </Facts>
       <Paper digest={complaint.noticeDigest} isOpen={state === "NOTICED"} />
-      {NEXT[state].length > 0 && (
+      {steps.length > 0 && (
         <div class="row">
-          {NEXT[state].map((step) => (
+          {steps.map((step) => (
             <button key={step.verb} type="button" onClick={() => (asked.value = step)}>
               {step.verb}…
             </button>

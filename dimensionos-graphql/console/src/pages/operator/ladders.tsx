@@ -29,13 +29,16 @@ export function Ladders({ name, policy, beside }: { name: string; policy: string
   const names = [...new Set([...own.keys(), ...others.keys()])];
   return (
     <>
-      <p>What went before counts for half after {read.half_life_days} days of good conduct.</p>
+      <p>
+        Whoever did something before meets more. What went before counts for half after {read.half_life_days} days of
+        good conduct.
+      </p>
       <div class="scrolled whole" tabIndex={0} role="region" aria-label={`What follows, ${name}`}>
         <table>
           <thead>
             <tr>
               <th scope="col">From</th>
-              <th scope="col">What follows, by what went before</th>
+              <th scope="col">What follows</th>
             </tr>
           </thead>
           <tbody>
@@ -65,6 +68,6 @@ function said(steps: Step[] | undefined): string {
 }
 
 function step({ strikes, sanction, hours }: Step): string {
-  const before = strikes === 0 ? "at first" : `after ${figure(strikes / STRIKE)}`;
+  const before = strikes === 0 ? "at first" : `after ${figure(strikes / STRIKE)} before`;
   return `${before}: ${words(sanction)}${sanction === "NONE" ? "" : ` for ${span(hours * HOUR)}`}`;
 }
