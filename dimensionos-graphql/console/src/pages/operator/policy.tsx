@@ -119,7 +119,7 @@ function Earlier({ all }: { all: readonly PolicyRecord[] }) {
 function Hit({ on }: { on: string }) {
   const list = useList(async (after) => (await ask(HitInShadow, { after })).violations, on);
   return (
-    <Card title="Whom the one in shadow would meet otherwise">
+    <Card title="Whom one in shadow would have met otherwise">
       <Listed list={list} lines={3} empty="Nobody so far: it would have decided as was decided.">
         {(found) => (
           <>
