@@ -6,9 +6,10 @@ import { ask } from "../api/session";
 import { day, fromNow } from "../format";
 import { graphql, type AppealGround, type FindingsQuery } from "../gql";
 import { useAction } from "../ui/action";
-import { Card, Empty, Fact, Field, Form, Refused, text, Waiting } from "../ui/parts";
+import { Empty, Fact, Field, Form, Refused, text, Waiting } from "../ui/parts";
 import { Reasons } from "../ui/reasons";
 import { happened } from "./account";
+import { CounterNotice } from "./counter";
 
 const FindingsDocument = graphql(`
   query Findings($after: String) {
@@ -82,7 +83,11 @@ export function Findings() {
 function OneFinding({ finding, changed }: { finding: Finding; changed: () => Promise<void> }) {
   const { appeal, complaint } = finding;
   return (
-    <Card title={words(finding.kind)} aside={<span class="pill">{words(finding.state)}</span>} class="finding">
+    <article class="card" aria-labelledby={finding.id}>
+      <header>
+        <h2 id={finding.id}>{words(finding.kind)}</h2>
+        <span class="pill">{words(finding.state)}</span>
+      </header>
       <Reasons of={finding}>
         {complaint && <Fact name="Complaint">{words(complaint.state)}, received {day(complaint.receivedAt)}</Fact>}
       </Reasons>
@@ -95,7 +100,8 @@ function OneFinding({ finding, changed }: { finding: Finding; changed: () => Pro
       ) : (
         finding.state === "OPEN" && <AppealForm id={finding.id} changed={changed} />
       )}
-    </Card>
+      {complaint?.state === "NOTICED" && <CounterNotice id={finding.id} changed={changed} />}
+    </article>
   );
 }
 
