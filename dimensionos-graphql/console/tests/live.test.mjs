@@ -12,7 +12,7 @@ function burn(t) {
   return burner;
 }
 
-const chart = ({ page }, name) => page.getByRole("img", { name: new RegExp(`^${name} over the last 15 minutes`) });
+const chart = ({ page }, name) => page.getByRole("img", { name: new RegExp(`^${name}, last \\d+ minutes`) });
 const connection = ({ page }, state) => page.getByLabel("Live connection").getByText(state, { exact: true });
 
 test("the live chart moves while a process burns under the agent", async (t) => {
@@ -64,7 +64,7 @@ test("a server that is killed and comes back is followed again, and the gap is n
   await signIn(visit, { way: "An account number", who: server.demo.number, password: server.demo.password });
   await connection(visit, "live").waitFor();
   visit.expect(/ERR_CONNECTION_REFUSED|failed: .*graphql|WebSocket connection/);
-  await server.restart();
+  await server.restart(1_500);
   await connection(visit, "live").waitFor();
   await visit.page.getByRole("meter", { name: "Processor" }).waitFor();
   await heading(visit, "Now");
@@ -98,12 +98,14 @@ test("history is drawn by the finest that its stretch allows, and a dragged stre
   await to(visit, "History");
   await heading(visit, "History");
   const shown = visit.page.getByRole("img");
+  await visit.page.getByRole("img", { name: /readings by the minute/ }).waitFor();
+  await visit.page.getByRole("button", { name: "Month" }).click();
   await visit.page.getByRole("img", { name: /readings by the hour/ }).waitFor();
   await visit.axe();
   const box = await shown.boundingBox();
-  await visit.page.mouse.move(box.x + box.width * 0.8, box.y + 100);
+  await visit.page.mouse.move(box.x + box.width * 0.955, box.y + 100);
   await visit.page.mouse.down();
-  await visit.page.mouse.move(box.x + box.width * 0.9, box.y + 100, { steps: 5 });
+  await visit.page.mouse.move(box.x + box.width * 0.975, box.y + 100, { steps: 5 });
   await visit.page.mouse.up();
   await visit.page.getByRole("img", { name: /readings by the minute/ }).waitFor();
   await visit.page.getByText("As figures").click();

@@ -105,6 +105,7 @@ export function follow(heard: (event: AccountEvent) => void, refused: (code: str
   async function again(cause: unknown): Promise<void> {
     clearTimeout(awaited);
     socket = undefined;
+    series.interrupt();
     const code = codeOf(cause);
     if (code?.startsWith("SERVICE_") || code === "TERMS_NOT_ACCEPTED") {
       connection.value = "stopped";

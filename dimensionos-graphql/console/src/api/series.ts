@@ -20,16 +20,18 @@ export class Series {
   /** Counts up with each change, for who draws it. */
   readonly version = signal(0);
   private points: Point[] = [];
+  private isInterrupted = false;
   private counted: { at: number; sent: number | null; received: number | null } | null = null;
 
   add(metrics: Metrics): void {
     const at = Date.parse(metrics.at) / 1000;
     const last = this.points.at(-1);
     if (last && at <= last.at) return;
-    if (last && at - last.at > GAP_SECONDS) {
-      this.points.push(nothing(last.at + 1));
+    if (last && (this.isInterrupted || at - last.at > GAP_SECONDS)) {
+      this.points.push(nothing((last.at + at) / 2));
       this.counted = null;
     }
+    this.isInterrupted = false;
     const { bytesSent: sent, bytesReceived: received } = metrics.network;
     const seconds = this.counted ? at - this.counted.at : 0;
     this.points.push({
@@ -46,6 +48,11 @@ export class Series {
     const kept = this.points.findIndex((point) => point.at >= oldest);
     this.points = this.points.slice(Math.max(kept, this.points.length - MAX_POINTS));
     this.version.value += 1;
+  }
+
+  /** What comes next is not drawn on from what came last: between them nobody looked. */
+  interrupt(): void {
+    this.isInterrupted = true;
   }
 
   clear(): void {

@@ -17,7 +17,7 @@ export function Now() {
         <p class="quiet">{asOf()}</p>
       </div>
       <Meters account={account} metrics={metrics.value} />
-      <Lines account={account} />
+      <Lines />
       {metrics.value && nobodyMeasures(metrics.value) && <HowToMeasure id={account.id} />}
       <Happened />
     </>
@@ -139,33 +139,38 @@ const CHARTS: Live[] = [
   },
 ];
 
-function Lines({ account }: { account: Standing }) {
+/** The shortest stretch that is shown: the page has only just been opened. */
+const SHORTEST_SECONDS = 2 * 60;
+
+function Lines() {
+  // Reading the version draws this again with each new point.
   void series.version.value;
-  const times = series.columns([])[0];
+  const [times] = series.columns([]);
   const newest = times.at(-1) ?? Date.now() / 1000;
+  const first = Math.max(newest - WINDOW_SECONDS, Math.min(times[0] ?? newest, newest - SHORTEST_SECONDS));
   return (
-    <div class="charts" data-account={account.id}>
+    <div class="charts">
       {CHARTS.map((chart) => (
-        <LiveChart key={chart.title} {...chart} newest={newest} />
+        <LiveChart key={chart.title} {...chart} between={[first, newest]} />
       ))}
     </div>
   );
 }
 
-function LiveChart({ title, lines, curves, format, newest }: Live & { newest: number }) {
-  const columns = series.columns(lines);
+function LiveChart({ title, lines, curves, format, between }: Live & { between: [number, number] }) {
   const said = lines.map((line, index) => {
     const value = series.newest(line);
     return `${curves[index]?.name ?? ""} ${value === null ? NOT_MEASURED : format(value)}`;
   });
+  const stretch = `last ${Math.ceil((between[1] - between[0]) / 60)} minutes`;
   return (
-    <Card title={title} aside={<span class="quiet">last 15 minutes</span>} class="live">
+    <Card title={title} aside={<span class="quiet">{stretch}</span>}>
       <Chart
-        summary={`${title} over the last 15 minutes. Now: ${said.join(", ")}.`}
-        columns={columns}
+        summary={`${title}, ${stretch}. Now: ${said.join(", ")}.`}
+        columns={series.columns(lines)}
         curves={curves}
         format={format}
-        between={[newest - WINDOW_SECONDS, newest]}
+        between={between}
       />
     </Card>
   );

@@ -35,6 +35,7 @@ export function sharedServer() {
 class Server {
   #folder = mkdtempSync(join(tmpdir(), "dimensionos-console-"));
   #env;
+  #flags;
   #process;
   #agents = [];
   #said = "";
@@ -50,16 +51,28 @@ class Server {
     const server = new Server();
     const named = Object.entries({ BCRYPT_COST: "10", ...settings });
     server.#env = { ...process.env, ...Object.fromEntries(named.map(([name, value]) => [`DIMENSIONOS_${name}`, value])) };
-    const flags = [...(demo ? ["--demo"] : []), ...(testClock ? ["--test-clock"] : [])];
-    server.#process = server.#spawn(program, ["serve", "--listen", "127.0.0.1:0", ...server.#data, ...flags]);
-    server.#process.stdout.on("data", (text) => (server.#said += text));
-    server.#process.stderr.on("data", (text) => (server.#log += text));
-    server.address = await server.#told(/^listening on (http:\S+)$/m);
+    server.#flags = [...(demo ? ["--demo"] : []), ...(testClock ? ["--test-clock"] : [])];
+    await server.#begin("127.0.0.1:0");
     if (demo) {
       const number = await server.#told(/^ *account number +(\S+)$/m);
       server.demo = { number, password: await server.#told(/^ *password +(\S+)$/m) };
     }
     return server;
+  }
+
+  async #begin(listen) {
+    this.#said = "";
+    this.#process = this.#spawn(program, ["serve", "--listen", listen, ...this.#data, ...this.#flags]);
+    this.#process.stdout.on("data", (text) => (this.#said += text));
+    this.#process.stderr.on("data", (text) => (this.#log += text));
+    this.address = await this.#told(/^listening on (http:\S+)$/m);
+  }
+
+  /** Kills it, as a machine does that loses its power, and starts it where it was after a while. */
+  async restart(afterMs = 0) {
+    await ended(this.#process, "SIGKILL");
+    await new Promise((resolve) => setTimeout(resolve, afterMs));
+    await this.#begin(new URL(this.address).host);
   }
 
   get #data() {
