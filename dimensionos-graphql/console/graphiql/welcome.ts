@@ -1,7 +1,8 @@
 /** What stands in a first tab. */
 export const WELCOME = `# Ctrl-Enter runs the operation at the cursor.
-# On the left: the schema's documentation, operations
-# put together by clicking, and what was run before.
+# On the left: the schema's documentation,
+# operations put together by clicking, and what
+# was run before.
 
 query Service {
   service {
