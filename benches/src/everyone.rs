@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use dimensionos_core::allocation::{HeavyUse, HeavyUser, Hold, KeyedDecision, LimitOverride, TierName, TierVersion};
-use dimensionos_core::auth::{AccessKey, KeyId, PasswordHash, RefreshRecord, Session};
+use dimensionos_core::auth::{AccessKey, KeyId, KeyPlace, PasswordHash, RefreshRecord, Role, Session};
 use dimensionos_core::id::{AccessKeyId, HoldId, ReplicaId, SessionId, ViolationId};
 use dimensionos_core::jobs::{JobLease, JobRun};
 use dimensionos_core::monitoring::{Bucket, Counter, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow};
@@ -133,6 +133,7 @@ hand_on! {
     impl AccessKeys {}
     fn insert_access_key(key: &AccessKey) -> ();
     fn access_key(digest: &SecretDigest) -> Option<AccessKey>;
+    fn list_access_keys(role: Role, after: Option<KeyPlace>, limit: u64) -> Vec<AccessKey>;
 }
 
 hand_on! {

@@ -52,6 +52,8 @@ pub enum Action {
     CreateAgent,
     /// Let a new operator in.
     CreateOperator,
+    /// Look through all agents.
+    ListAgents,
     /// See what was found against an account.
     SeeViolations,
     /// Contest it, and answer complaints.
@@ -78,7 +80,7 @@ pub enum Action {
 
 impl Action {
     /// Every action, for the table under test.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::SeeAccount,
         Self::ListAccounts,
         Self::SeeUsage,
@@ -101,6 +103,7 @@ impl Action {
         Self::ReportUsage,
         Self::CreateAgent,
         Self::CreateOperator,
+        Self::ListAgents,
         Self::SeeViolations,
         Self::Appeal,
         Self::Enforce,
@@ -143,6 +146,7 @@ pub fn allows(caller: &Caller, action: Action, target: Target) -> Result<(), Err
         },
         Caller::Operator(_) => match action {
             Action::CreateAgent
+            | Action::ListAgents
             | Action::SeeAccount
             | Action::ListAccounts
             | Action::SeeUsage
@@ -235,6 +239,7 @@ const fn openness(action: Action) -> Option<Open> {
         | Action::ReportUsage
         | Action::CreateAgent
         | Action::CreateOperator
+        | Action::ListAgents
         | Action::SetStatus
         | Action::EndSessions
         | Action::Enforce

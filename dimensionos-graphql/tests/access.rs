@@ -34,13 +34,14 @@ const RESTORING: Outcome = [Some("CONFLICT"), Some("SERVICE_READ_ONLY"), Some("S
 const LEAVING: Outcome = [None, Some("SERVICE_READ_ONLY"), Some("SERVICE_SUSPENDED"), None];
 
 /// Every field of the roots; in an operation, `$…` stands for what the account at hand has.
-const OPERATIONS: [(&str, &str, Outcome); 52] = [
+const OPERATIONS: [(&str, &str, Outcome); 53] = [
     ("me", "{ me { id } }", UNTIL_CANCELLED),
     ("tiers", "{ tiers { tier } }", ALWAYS),
     ("service", "{ service { name } }", ALWAYS),
     ("node", "{ node(id: \"$account\") { id } }", UNTIL_CANCELLED),
     ("account", "{ account(id: \"$account\") { id } }", NEVER),
     ("accounts", "{ accounts { nodes { id } } }", NEVER),
+    ("agents", "{ agents { nodes { id } } }", NEVER),
     ("register", "mutation { register(input: { password: \"$password\" }) { accountNumber } }", ALWAYS),
     (
         "login",

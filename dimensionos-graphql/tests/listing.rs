@@ -1,11 +1,13 @@
-//! The list of all accounts, as operators page through it.
+//! The lists of all accounts and of all agents, as operators page through them.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 mod harness;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use dimensionos_core::{Clock, SystemClock, Timestamp};
 use harness::{Home, REGISTER};
 use serde_json::{Value, json};
 
@@ -82,6 +84,59 @@ async fn a_page_is_asked_for_by_its_own_cursors_and_by_operators_alone() {
     }
     for (other, code) in [(&client, "UNAUTHENTICATED"), (&ada.client, "FORBIDDEN"), (&agent, "FORBIDDEN")] {
         assert_eq!(other.code(PAGE, json!({})).await, code);
+    }
+}
+
+#[tokio::test]
+async fn an_operator_pages_through_all_agents_and_nobody_else_does() {
+    const AGENTS: &str = "query($first: Int, $after: String) {
+        agents(first: $first, after: $after) { edges { cursor } nodes { id name createdAt } pageInfo { hasNextPage hasPreviousPage endCursor } }
+    }";
+    let home = Home::new();
+    let server = home.serve();
+    let client = server.client();
+    let operator = client.with_token(&home.print(&["operator", "create", "--name", "ops"]));
+    let started_at = SystemClock.now().before(Duration::from_secs(60));
+    let (mut created, mut tokens) = (BTreeSet::new(), Vec::new());
+    for number in 0..3 {
+        let create = format!("mutation {{ createAgent(name: \"agent-{number}\") {{ id name token }} }}");
+        let agent = operator.data(&create, Value::Null).await["createAgent"].clone();
+        created.insert((text(&agent["id"]), text(&agent["name"])));
+        tokens.push(text(&agent["token"]));
+    }
+    let (mut seen, mut after) = (BTreeSet::new(), Value::Null);
+    loop {
+        let page = operator.data(AGENTS, json!({ "first": 2, "after": after })).await["agents"].clone();
+        assert_eq!(page["pageInfo"]["hasPreviousPage"], json!(!after.is_null()));
+        for agent in page["nodes"].as_array().unwrap() {
+            assert!(seen.insert((text(&agent["id"]), text(&agent["name"]))), "each once");
+            assert!(text(&agent["createdAt"]).parse::<Timestamp>().unwrap() > started_at);
+        }
+        after = page["pageInfo"]["endCursor"].clone();
+        assert_eq!(page["edges"].as_array().unwrap().last().unwrap()["cursor"], after);
+        if page["pageInfo"]["hasNextPage"] == false {
+            break;
+        }
+    }
+    // The operator's own key is not among them.
+    assert_eq!(seen, created);
+
+    let accounts = operator.data("{ accounts { pageInfo { endCursor } } }", Value::Null).await;
+    assert_eq!(accounts["accounts"]["pageInfo"]["endCursor"], Value::Null);
+    let ada = client.register("ada@example.org").await;
+    let accounts = operator.data("{ accounts { pageInfo { endCursor } } }", Value::Null).await;
+    for (wrong, field) in [
+        (json!({ "first": 0 }), "first"),
+        (json!({ "first": 101 }), "first"),
+        (json!({ "after": "x" }), "after"),
+        (json!({ "after": accounts["accounts"]["pageInfo"]["endCursor"] }), "after"),
+    ] {
+        let refusal = operator.refusal(AGENTS, wrong.clone()).await;
+        assert_eq!((&refusal["code"], &refusal["field"]), (&json!("INVALID_INPUT"), &json!(field)), "{wrong}");
+    }
+    let agent = client.with_token(&tokens[0]);
+    for (other, code) in [(&client, "UNAUTHENTICATED"), (&ada.client, "FORBIDDEN"), (&agent, "FORBIDDEN")] {
+        assert_eq!(other.code(AGENTS, json!({})).await, code);
     }
 }
 

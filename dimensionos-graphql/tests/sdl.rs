@@ -138,7 +138,7 @@ fn no_list_is_without_an_end() {
             }
         }
     }
-    assert_eq!(connections.len(), 3, "{connections:?}");
+    assert_eq!(connections.len(), 4, "{connections:?}");
 }
 
 #[test]

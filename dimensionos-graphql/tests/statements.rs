@@ -10,11 +10,12 @@ use std::time::Duration;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, header};
 use dimensionos_core::allocation::{LimitOverride, Resource, TierVersion};
-use dimensionos_core::auth::{Audience, BillingKey, HashCost, Keys, Password, Pepper, Role, SigningKey};
-use dimensionos_core::id::{SessionId, ViolationId};
+use dimensionos_core::auth::{AccessKey, Audience, BillingKey, HashCost, Keys, Password, Pepper, Role, SigningKey};
+use dimensionos_core::id::{AccessKeyId, SessionId, ViolationId};
 use dimensionos_core::monitoring::{Bucket, Counter, Level, Readings, Resolution, Rollup, Sample, UsageRow};
 use dimensionos_core::payment::voucher::{Epoch, Order, PublicKey, PublishedKey};
 use dimensionos_core::payment::{Attester, BillingIssuer, Grant};
+use dimensionos_core::secret::SecretDigest;
 use dimensionos_core::store::{Access, Store, Tx};
 use dimensionos_core::testing::FixedClock;
 use dimensionos_core::tos::{
@@ -48,7 +49,7 @@ use Answer::{Grows, Stays};
 
 /// Every query, as an operator and as an account's holder asks it: what it asks for, and whether that grows for each.
 /// `$owner` and `$other` stand for what is there, `$from` for two hours ago.
-const QUERIES: [(&str, &str, [Answer; 2]); 14] = [
+const QUERIES: [(&str, &str, [Answer; 2]); 15] = [
     ("me", "me { id tier payment { status tiers { tier } } terms { due } nextStep { step } }", [Stays, Stays]),
     ("tiers", "tiers { tier cpuCores }", [Stays, Stays]),
     ("service", "service { name storedData { column } }", [Stays, Stays]),
@@ -59,6 +60,7 @@ const QUERIES: [(&str, &str, [Answer; 2]); 14] = [
         "accounts(first: 100) { edges { cursor node { id status } } nodes { id trial { daysLeft } } }",
         [Grows, Stays],
     ),
+    ("agents", "agents(first: 100) { edges { cursor } nodes { id name createdAt } }", [Grows, Stays]),
     (
         "violations",
         "violations(first: 100) { edges { cursor } nodes { id statement { facts } appeal { state } } }",
@@ -172,6 +174,14 @@ impl Scene {
                 authenticated_at: now,
             };
             tx.insert_session(&session).await.unwrap();
+            let agent = AccessKey {
+                id: AccessKeyId::from_bits(number.into()),
+                role: Role::Agent,
+                name: format!("agent-{number}").parse().unwrap(),
+                digest: SecretDigest::from_bytes([u8::try_from(number).unwrap(); 32]),
+                created_at: now,
+            };
+            tx.insert_access_key(&agent).await.unwrap();
             let policy = EnforcementPolicy { version: number + 1, ..EnforcementPolicy::default() };
             let record = PolicyRecord { policy, mode: PolicyMode::Shadow, applied_at: now };
             tx.insert_policy(&record).await.unwrap();

@@ -1,10 +1,11 @@
 use async_trait::async_trait;
 use dimensionos_core::Timestamp;
-use dimensionos_core::auth::AccessKey;
+use dimensionos_core::auth::{AccessKey, KeyPlace, Role};
 use dimensionos_core::id::AccessKeyId;
 use dimensionos_core::secret::SecretDigest;
 use dimensionos_core::store::{AccessKeys, StoreError};
-use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
+use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use crate::entity::access_key;
@@ -43,5 +44,26 @@ impl AccessKeys for SqlTx {
     async fn access_key(&mut self, digest: &SecretDigest) -> Result<Option<AccessKey>, StoreError> {
         let select = access_key::Entity::find().filter(access_key::Column::Digest.eq(digest.as_bytes().to_vec()));
         self.held(select).one(&self.sql).await.map_err(store_error)?.map(AccessKey::try_from).transpose()
+    }
+
+    async fn list_access_keys(
+        &mut self,
+        role: Role,
+        after: Option<KeyPlace>,
+        limit: u64,
+    ) -> Result<Vec<AccessKey>, StoreError> {
+        // Agents are few: those of the role are found by an index, and sorted.
+        let mut select = access_key::Entity::find()
+            .filter(access_key::Column::Role.eq(role.name()))
+            .order_by_desc(access_key::Column::CreatedAt)
+            .order_by_desc(access_key::Column::Id)
+            .limit(limit);
+        if let Some(KeyPlace { created_at, id }) = after {
+            let place = Expr::tuple([Expr::col(access_key::Column::CreatedAt), Expr::col(access_key::Column::Id)]);
+            let after = Expr::tuple([created_at.as_millis().into(), Uuid::from_u128(id.bits()).into()]);
+            select = select.filter(place.lt(after));
+        }
+        let rows = select.all(&self.sql).await.map_err(store_error)?;
+        rows.into_iter().map(AccessKey::try_from).collect()
     }
 }

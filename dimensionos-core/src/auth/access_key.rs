@@ -68,6 +68,23 @@ pub struct AccessKey {
     pub created_at: Timestamp,
 }
 
+/// Where a key stands among those of its role: they are listed newest first. Neither part ever changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KeyPlace {
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Which it is among those made then.
+    pub id: AccessKeyId,
+}
+
+impl AccessKey {
+    /// Its place in a list.
+    #[must_use]
+    pub const fn place(&self) -> KeyPlace {
+        KeyPlace { created_at: self.created_at, id: self.id }
+    }
+}
+
 /// A key just made, with the token that cannot be shown again.
 #[derive(Debug)]
 pub struct NewAccessKey {

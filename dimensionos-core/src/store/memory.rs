@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 use crate::allocation::{Hold, KeyedDecision, LimitOverride, TierName, TierVersion};
-use crate::auth::{AccessKey, KeyId, PasswordHash, RefreshRecord, Session};
+use crate::auth::{AccessKey, KeyId, KeyPlace, PasswordHash, RefreshRecord, Role, Session};
 use crate::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId, ViolationId};
 use crate::jobs::{JobLease, JobRun};
 use crate::monitoring::{Bucket, Readings, Resolution, Rollup, SourceName, SourceState};
@@ -429,5 +429,17 @@ impl AccessKeys for MemoryTx {
 
     async fn access_key(&mut self, digest: &SecretDigest) -> Result<Option<AccessKey>, StoreError> {
         Ok(self.state().access_keys.rows.get(digest).cloned())
+    }
+
+    async fn list_access_keys(
+        &mut self,
+        role: Role,
+        after: Option<KeyPlace>,
+        limit: u64,
+    ) -> Result<Vec<AccessKey>, StoreError> {
+        let is_asked = |key: &&AccessKey| key.role == role && after.is_none_or(|after| key.place() < after);
+        let mut found: Vec<&AccessKey> = self.state().access_keys.rows.values().filter(is_asked).collect();
+        found.sort_unstable_by_key(|key| std::cmp::Reverse(key.place()));
+        Ok(found.into_iter().take(usize::try_from(limit).unwrap_or(usize::MAX)).cloned().collect())
     }
 }

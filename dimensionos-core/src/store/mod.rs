@@ -10,7 +10,7 @@ use std::fmt;
 use async_trait::async_trait;
 
 use crate::allocation::{HeavyUse, HeavyUser, Hold, KeyedDecision, LimitOverride, Resource, TierName, TierVersion};
-use crate::auth::{AccessKey, KeyId, PasswordHash, RefreshRecord, Session};
+use crate::auth::{AccessKey, KeyId, KeyPlace, PasswordHash, RefreshRecord, Role, Session};
 use crate::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId, ViolationId};
 use crate::jobs::{JobLease, JobRun};
 use crate::monitoring::{
@@ -178,6 +178,14 @@ pub trait AccessKeys {
     async fn insert_access_key(&mut self, key: &AccessKey) -> Result<(), StoreError>;
     /// A key by the digest of its token.
     async fn access_key(&mut self, digest: &SecretDigest) -> Result<Option<AccessKey>, StoreError>;
+    /// The keys of a role: newest first, those of one instant by their ids, the highest first; at most `limit` of them,
+    /// after the place of one that was listed before.
+    async fn list_access_keys(
+        &mut self,
+        role: Role,
+        after: Option<KeyPlace>,
+        limit: u64,
+    ) -> Result<Vec<AccessKey>, StoreError>;
 }
 
 /// What the tiers grant and when, and who is on them.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 
 use crate::allocation::{HeavyUse, HeavyUser, Hold, KeyedDecision, LimitOverride, Resource, TierName, TierVersion};
-use crate::auth::{AccessKey, KeyId, PasswordHash, RefreshRecord, Session};
+use crate::auth::{AccessKey, KeyId, KeyPlace, PasswordHash, RefreshRecord, Role, Session};
 use crate::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId, ViolationId};
 use crate::jobs::{JobLease, JobRun};
 use crate::monitoring::{
@@ -203,6 +203,7 @@ hand_on! {
     impl AccessKeys {}
     fn insert_access_key(key: &AccessKey) -> ();
     fn access_key(digest: &SecretDigest) -> Option<AccessKey>;
+    fn list_access_keys(role: Role, after: Option<KeyPlace>, limit: u64) -> Vec<AccessKey>;
 }
 
 hand_on! {

@@ -34,6 +34,7 @@ pub(crate) use scalars::{DateTime, UInt53};
 #[derive(Debug, MergedObject, Default)]
 pub struct Query(
     account::AccountQuery,
+    agent::AgentQuery,
     allocation::AllocationQuery,
     enforcement::EnforcementQuery,
     jobs::JobQuery,

@@ -3,7 +3,8 @@
 use async_graphql::SimpleObject;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use dimensionos_core::id::ViolationId;
+use dimensionos_core::auth::KeyPlace;
+use dimensionos_core::id::{AccessKeyId, ViolationId};
 use dimensionos_core::tos::{MAX_PAGE, ViolationPlace};
 use dimensionos_core::users::AccountPlace;
 use dimensionos_core::{AccountId, Error, Timestamp};
@@ -55,6 +56,18 @@ impl Place for AccountPlace {
     }
 }
 
+impl Place for KeyPlace {
+    const KIND: &'static [u8] = b"key";
+
+    fn parts(self) -> (Timestamp, u128) {
+        (self.created_at, self.id.bits())
+    }
+
+    fn of(at: Timestamp, id: u128) -> Self {
+        Self { created_at: at, id: AccessKeyId::from_bits(id) }
+    }
+}
+
 /// The place of a cursor that this server gave for the same list.
 pub(crate) fn place<P: Place>(cursor: &str) -> Result<P, Error> {
     let read = || {
@@ -95,6 +108,9 @@ mod tests {
             assert!(place::<ViolationPlace>(text).is_err(), "{text}");
         }
         assert!(place::<AccountPlace>(&cursor(here)).is_err());
+        let agent = KeyPlace { created_at: here.detected_at, id: AccessKeyId::from_bits(7) };
+        assert_eq!(place::<KeyPlace>(&cursor(agent)).unwrap(), agent);
+        assert!(place::<KeyPlace>(&cursor(there)).is_err());
         assert!(length(0).is_err() && length(-1).is_err() && length(101).is_err());
         assert_eq!(length(100).unwrap(), 100);
     }

@@ -6,7 +6,7 @@ use dimensionos_core::Timestamp;
 use dimensionos_core::allocation::{
     HeavyUse, HeavyUser, Hold, KeyedDecision, LimitOverride, Resource, TierName, TierVersion,
 };
-use dimensionos_core::auth::{AccessKey, KeyId, PasswordHash, RefreshRecord, Session};
+use dimensionos_core::auth::{AccessKey, KeyId, KeyPlace, PasswordHash, RefreshRecord, Role, Session};
 use dimensionos_core::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId, ViolationId};
 use dimensionos_core::jobs::{JobLease, JobRun};
 use dimensionos_core::monitoring::{
@@ -146,6 +146,7 @@ ports! {
     AccessKeys {
         writes insert_access_key(key: &AccessKey) -> ();
         asks access_key(digest: &SecretDigest) -> Option<AccessKey>;
+        asks list_access_keys(role: Role, after: Option<KeyPlace>, limit: u64) -> Vec<AccessKey>;
     }
     Tiers {
         asks tier_versions() -> Vec<TierVersion>;

@@ -62,6 +62,7 @@ macro_rules! conformance_cases {
             what_ran_out_is_purged_and_nothing_else,
             a_refresh_token_remembers_its_first_use,
             a_key_name_is_given_once_a_role,
+            keys_of_a_role_are_listed_newest_first_in_pages,
             a_version_of_a_tier_is_given_once_and_kept_whole,
             accounts_are_counted_by_tier,
             those_are_found_who_use_more_than_so_much,

@@ -97,3 +97,29 @@ pub async fn a_key_name_is_given_once_a_role(store: &dyn Store) {
     assert_eq!(tx.access_key(&digest(2)).await.unwrap(), Some(key(2, Role::Operator, "one")));
     assert_eq!(tx.access_key(&digest(3)).await.unwrap(), None);
 }
+
+pub async fn keys_of_a_role_are_listed_newest_first_in_pages(store: &dyn Store) {
+    let key = |number: u8, role, seconds: u64| AccessKey {
+        id: AccessKeyId::from_bits(u128::from(number) << 100 | u128::from(number)),
+        role,
+        name: format!("key-{number}").parse().expect("a good name"),
+        digest: digest(number),
+        created_at: NOW.after(Duration::from_secs(seconds)),
+    };
+    // Three of one instant, and the ids against the order of the instants.
+    let agents = [key(4, Role::Agent, 9), key(7, Role::Agent, 5), key(6, Role::Agent, 5), key(2, Role::Agent, 5)];
+    let operator = key(5, Role::Operator, 7);
+    let mut tx = write(store).await;
+    for key in [&agents[2], &operator, &agents[0], &agents[3], &agents[1]] {
+        tx.insert_access_key(key).await.expect("the name is new");
+    }
+    commit(tx).await;
+    let mut tx = read(store).await;
+    assert_eq!(tx.list_access_keys(Role::Agent, None, 100).await.unwrap(), agents);
+    assert_eq!(tx.list_access_keys(Role::Agent, None, 2).await.unwrap(), agents[..2]);
+    for (place, listed) in agents.iter().enumerate() {
+        let after = Some(listed.place());
+        assert_eq!(tx.list_access_keys(Role::Agent, after, 100).await.unwrap(), agents[place + 1..]);
+    }
+    assert_eq!(tx.list_access_keys(Role::Operator, None, 100).await.unwrap(), [operator]);
+}
