@@ -200,6 +200,7 @@ settings! {
     read_only_days "READ_ONLY_DAYS" "Days from read-only to suspended [default: 30]",
     suspended_days "SUSPENDED_DAYS" "Days from suspended to cancelled [default: 60]",
     cancelled_days "CANCELLED_DAYS" "Days from cancelled to erased, 1 at least [default: 30]",
+    appeal_recipient "APPEAL_RECIPIENT" "The operators' public key of age's (age1…), to which the statements of appeals are sealed [default: none]",
     allowed_origins "ALLOWED_ORIGINS" "Origins that browsers may call from, separated by commas [default: the server's own]",
     bcrypt_cost "BCRYPT_COST" "10 to 31 [default: 12]",
     min_password_length "MIN_PASSWORD_LENGTH" "Characters of a new password at least, 8 to 128 [default: 15]",

@@ -26,6 +26,7 @@ pub(crate) async fn examine(settings: &Settings) -> Vec<Finding> {
     findings.extend(files.map(|name| key(settings, name)));
     findings.extend(folder(&settings.data_dir));
     findings.extend(database(settings).await);
+    findings.push(appeals(settings));
     findings.push(clock(SystemClock.now()));
     findings
 }
@@ -141,6 +142,14 @@ async fn vouchers(settings: &Settings) -> Option<Finding> {
             "vouchers: {strange} public keys are made by none of the keys here: their vouchers cannot be sold or redeemed"
         ))),
     }
+}
+
+/// Whether holders can say anything with an appeal: without a key there is nobody to seal it to.
+fn appeals(settings: &Settings) -> Finding {
+    Finding::Good(match &settings.engine.appeal_recipient {
+        Some(recipient) => format!("appeals: statements are sealed to {recipient}"),
+        None => "appeals: no key to seal statements to; APPEAL_RECIPIENT names one".to_owned(),
+    })
 }
 
 fn clock(now: Timestamp) -> Finding {

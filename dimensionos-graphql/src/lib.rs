@@ -20,6 +20,7 @@ mod logging;
 mod metrics;
 mod patience;
 mod plan;
+mod recipient;
 #[expect(
     unnameable_types,
     unreachable_pub,
@@ -33,3 +34,4 @@ pub use clock::TestClock;
 pub use engine::{AllowList, AllowListError, Calls, Engine, EngineOptions, Introspection, PersistedQueries};
 pub use guard::{Limits, TooComplex, check_document, parse_document};
 pub use http::{App, Peer, SourceRate, router};
+pub use recipient::{AppealRecipient, InvalidRecipient};

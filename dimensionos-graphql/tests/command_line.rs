@@ -5,7 +5,7 @@ mod harness;
 
 use std::io::BufRead;
 
-use harness::Home;
+use harness::{Home, Server};
 use serde_json::{Value, json};
 
 fn told(home: &Home, arguments: &[&str]) -> (Option<i32>, String) {
@@ -132,6 +132,26 @@ fn the_doctor_finds_what_is_wrong() {
     let output = home.run(&["doctor"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8(output.stdout).unwrap().contains("fault  "));
+}
+
+#[tokio::test]
+async fn the_key_that_appeals_are_sealed_to_is_told_and_a_wrong_one_refused() {
+    const KEY: &str = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+    let recipient = |server: &Server| {
+        let client = server.client();
+        async move {
+            client.data("{ service { appealRecipient } }", Value::Null).await["service"]["appealRecipient"].clone()
+        }
+    };
+    let home = Home::new();
+    assert!(home.print(&["doctor"]).contains("appeals: no key"));
+    assert_eq!(recipient(&home.serve()).await, Value::Null);
+    let home = Home::new().with("APPEAL_RECIPIENT", KEY);
+    assert!(home.print(&["doctor"]).contains(KEY));
+    assert_eq!(recipient(&home.serve()).await, KEY);
+    let slip = Home::new().with("APPEAL_RECIPIENT", &KEY.replace("cac8p", "cac8q")).run(&["doctor"]);
+    assert_eq!(slip.status.code(), Some(1));
+    assert!(String::from_utf8(slip.stderr).unwrap().contains("APPEAL_RECIPIENT"));
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The settings of what may be asked, and how often.
+//! The settings of what may be asked and is answered, and how often.
 
 use std::path::Path;
 use std::str::FromStr;
@@ -8,6 +8,7 @@ use crate::config::{ConfigError, Environment, Written, invalid};
 use crate::engine::{AllowList, Calls, EngineOptions, Introspection, PersistedQueries};
 use crate::guard::Limits;
 use crate::http::SourceRate;
+use crate::recipient::AppealRecipient;
 
 /// Bytes of a body at least: less would hold no request.
 const LEAST_BODY_BYTES: usize = 1024;
@@ -28,6 +29,7 @@ pub(super) fn engine(written: &Written, environment: Environment) -> Result<Engi
             Some("false") => Calls::Free,
             Some(_) => return Err(invalid("CHARGE_API_CALLS", "neither true nor false")),
         },
+        appeal_recipient: appeal_recipient(written.appeal_recipient.as_deref())?,
     })
 }
 
@@ -78,6 +80,11 @@ pub(super) fn source_rate(written: &Written) -> Result<SourceRate, ConfigError> 
         per_second: within(written.source_rate.as_deref(), "SOURCE_RATE", usual.per_second, 0, 1_000_000)?,
         burst: within(written.source_burst.as_deref(), "SOURCE_BURST", usual.burst, 1, 1_000_000)?,
     })
+}
+
+fn appeal_recipient(text: Option<&str>) -> Result<Option<AppealRecipient>, ConfigError> {
+    let recipient = text.map(|text| text.trim().parse()).transpose();
+    recipient.map_err(|_| invalid("APPEAL_RECIPIENT", "not a public key of age's, age1 and 58 characters"))
 }
 
 fn persisted_queries(written: &Written) -> Result<PersistedQueries, ConfigError> {

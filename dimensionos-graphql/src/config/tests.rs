@@ -43,6 +43,8 @@ fn a_wrong_value_is_refused_by_name_and_not_repeated() {
         ("DIMENSIONOS_CANCELLED_DAYS", "0"),
         ("DIMENSIONOS_ALLOWED_ORIGINS", "app.example"),
         ("DIMENSIONOS_ALLOWED_ORIGINS", "https://app.example/path"),
+        ("DIMENSIONOS_APPEAL_RECIPIENT", ""),
+        ("DIMENSIONOS_APPEAL_RECIPIENT", "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8q"),
         ("DIMENSIONOS_BCRYPT_COST", "9"),
         ("DIMENSIONOS_MIN_PASSWORD_LENGTH", "7"),
         ("DIMENSIONOS_TERMS", ""),

@@ -37,6 +37,7 @@ use crate::engine::validator::Validator;
 use crate::engine::variables::InputTypes;
 use crate::error::{QUERY_TOO_COMPLEX, dress_request, invalid_request, request_error};
 use crate::guard::{Limits, TooComplex, check_document, check_expansion, parse_document, root_fields};
+use crate::recipient::AppealRecipient;
 use crate::schema::{self, DimensionSchema};
 
 pub(crate) use answer::Answer;
@@ -120,6 +121,8 @@ pub struct EngineOptions {
     pub persisted_queries: PersistedQueries,
     /// Whether accounts' own operations count as their API calls.
     pub calls: Calls,
+    /// The operators' key that the statement of an appeal is sealed to, as the schema tells it.
+    pub appeal_recipient: Option<AppealRecipient>,
 }
 
 /// Whether the schema tells of itself.
@@ -165,17 +168,22 @@ impl Engine {
     /// An engine over a platform.
     #[must_use]
     pub fn new(platform: Platform, options: EngineOptions) -> Self {
-        let EngineOptions { limits, introspection, persisted_queries, calls } = options;
+        let EngineOptions { limits, introspection, persisted_queries, calls, appeal_recipient } = options;
         let has_introspection = introspection == Introspection::Open;
         let begin = || {
             let builder = schema::builder();
             if has_introspection { builder } else { builder.disable_introspection().disable_suggestions() }
         };
+        // What reaches it was found valid by the other.
+        let executing = begin().validation_mode(ValidationMode::Fast);
+        let executing = match appeal_recipient {
+            Some(recipient) => executing.data(recipient),
+            None => executing,
+        };
         let started_at = platform.clock().now();
         let sdl = schema::sdl();
         Self(Arc::new(Inner {
-            // What reaches it was found valid by the other.
-            schema: begin().validation_mode(ValidationMode::Fast).finish(),
+            schema: executing.finish(),
             validator: Validator::new(begin()),
             chance: Ahead::of(platform.clone()),
             platform,

@@ -197,7 +197,8 @@ impl EnforcementMutation {
         context: &Context<'_>,
         #[graphql(desc = "What is contested.")] violation: ID,
         #[graphql(desc = "Why.")] ground: AppealGround,
-        #[graphql(desc = "An armoured age file of at most 32 KB.")] sealed_statement: Option<String>,
+        #[graphql(desc = "An armoured age file of at most 32 KB, sealed to `service.appealRecipient`.")]
+        sealed_statement: Option<String>,
     ) -> Result<Violation> {
         let asked = Asked::of(context)?;
         let appealed = async {

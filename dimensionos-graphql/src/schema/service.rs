@@ -2,6 +2,7 @@ use async_graphql::{Context, Enum, Object, Result, SimpleObject};
 use dimensionos_core::privacy;
 
 use crate::engine::Asked;
+use crate::recipient::AppealRecipient;
 use crate::schema::UInt53;
 use crate::schema::terms::TermsVersion;
 
@@ -58,6 +59,9 @@ pub struct ServiceInfo {
     stored_data: Vec<StoredField>,
     /// Every version of its terms of service, oldest first.
     terms: Vec<TermsVersion>,
+    /// The operators' public key (age, X25519: `age1…`), to which the statement of an appeal is sealed before it is sent;
+    /// null where they have named none.
+    appeal_recipient: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -74,6 +78,7 @@ impl ServiceQuery {
             version: env!("CARGO_PKG_VERSION"),
             uptime_seconds: uptime.as_secs().into(),
             terms: asked.platform.terms().versions().iter().map(TermsVersion::from).collect(),
+            appeal_recipient: context.data_opt::<AppealRecipient>().map(ToString::to_string),
             stored_data: privacy::stored_data().into_iter().map(StoredField::from).collect(),
         })
     }
