@@ -3,6 +3,7 @@ use std::sync::Arc;
 use dimensionos_core::{AccountId, Context, Platform, Timestamp};
 use tokio::sync::SemaphorePermit;
 
+use crate::engine::Cookie;
 use crate::loader::{Loader, Loaders, Read, Turns};
 
 /// What resolvers find in their context: the platform, and who asks.
@@ -11,18 +12,32 @@ pub(crate) struct Asked {
     pub(crate) platform: Platform,
     pub(crate) context: Context,
     pub(crate) started_at: Timestamp,
+    /// Where the refresh token is kept, if a cookie keeps it.
+    pub(crate) cookie: Option<Arc<Cookie>>,
     /// What it may read, and whose turn it is.
     turns: Arc<Turns>,
     loaders: Loaders,
 }
 
 impl Asked {
-    pub(super) fn new(platform: Platform, context: Context, started_at: Timestamp) -> Self {
-        Self { platform, context, started_at, turns: Arc::default(), loaders: Loaders::default() }
+    pub(super) fn new(
+        platform: Platform,
+        context: Context,
+        started_at: Timestamp,
+        cookie: Option<Arc<Cookie>>,
+    ) -> Self {
+        Self { platform, context, started_at, cookie, turns: Arc::default(), loaders: Loaders::default() }
     }
 
     pub(crate) fn of<'a>(context: &async_graphql::Context<'a>) -> async_graphql::Result<&'a Self> {
         context.data::<Self>()
+    }
+
+    /// The caller's own session has ended, and so has its cookie.
+    pub(crate) fn end_cookie(&self) {
+        if let Some(cookie) = &self.cookie {
+            cookie.remove();
+        }
     }
 
     /// A turn at reading from the storage. One operation's fields are executed at once, and would otherwise take every

@@ -5,6 +5,7 @@ mod answer;
 mod asked;
 mod calls;
 mod compiled;
+mod cookie;
 mod cost;
 mod document;
 mod live;
@@ -42,6 +43,7 @@ use crate::schema::{self, DimensionSchema};
 
 pub(crate) use answer::Answer;
 pub(crate) use asked::Asked;
+pub(crate) use cookie::{Cookie, CookieChange};
 pub(crate) use operation::Operation;
 pub use persisted::{AllowList, AllowListError, PersistedQueries};
 
@@ -245,8 +247,8 @@ impl Engine {
         Ok(Prepared { document, pruned, operation_name, variables, cost, kind, is_essential })
     }
 
-    /// Executes a query or mutation.
-    pub(crate) async fn execute(&self, prepared: Prepared, context: Context) -> Answer {
+    /// Executes a query or mutation, of a session that may be in a cookie.
+    pub(crate) async fn execute(&self, prepared: Prepared, context: Context, cookie: Option<Arc<Cookie>>) -> Answer {
         if let Err(error) = self.charge(&prepared, &context).await {
             return Answer::refused(error);
         }
@@ -255,7 +257,7 @@ impl Engine {
         }
         let (document, cost) = (Arc::clone(&prepared.document), prepared.cost);
         // Apart: what is compiled needs no room for it.
-        let response = Box::pin(self.0.schema.execute(self.request(prepared, context))).await;
+        let response = Box::pin(self.0.schema.execute(self.request(prepared, context, cookie))).await;
         Answer::new(response, &document, cost, &self.0.nullability)
     }
 
@@ -279,7 +281,7 @@ impl Engine {
     fn answers(&self, prepared: Prepared, context: Context) -> impl Stream<Item = Answer> + Send + use<> {
         let (document, cost) = (Arc::clone(&prepared.document), prepared.cost);
         let engine = self.clone();
-        let responses = self.0.schema.execute_stream(self.request(prepared, context));
+        let responses = self.0.schema.execute_stream(self.request(prepared, context, None));
         responses.map(move |response| Answer::new(response, &document, cost, &engine.0.nullability))
     }
 
@@ -295,8 +297,8 @@ impl Engine {
         }
     }
 
-    fn request(&self, prepared: Prepared, context: Context) -> Request {
-        let asked = Asked::new(self.0.platform.clone(), context, self.0.started_at);
+    fn request(&self, prepared: Prepared, context: Context, cookie: Option<Arc<Cookie>>) -> Request {
+        let asked = Asked::new(self.0.platform.clone(), context, self.0.started_at, cookie);
         let mut request = Request::new("").variables(prepared.variables).data(asked);
         request.operation_name = prepared.operation_name;
         request.set_parsed_query(prepared.pruned.unwrap_or_else(|| prepared.document.parsed.clone()));

@@ -13,9 +13,10 @@ use http_body_util::BodyExt;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::engine::{Answer, Operation, Prepared};
+use crate::engine::{Answer, Cookie, Operation, Prepared};
 use crate::error::{invalid_request, request_error, too_often, whole_seconds};
 use crate::http::bearer::Unheard;
+use crate::http::cookie::CookieSession;
 use crate::http::{App, REQUEST_ID, bearer, events, socket, source, upgrade};
 
 /// Bytes of an agent's body: a report of 1,000 samples with every field takes some 700 KB.
@@ -59,15 +60,15 @@ impl Form {
     }
 }
 
-/// A request that is not GraphQL at all: wrong method, type, size or JSON.
-struct Malformed {
-    status: StatusCode,
-    message: &'static str,
-    code: &'static str,
+/// A request that is not GraphQL at all, or not to be answered: wrong method, type, size, JSON or page.
+pub(super) struct Malformed {
+    pub(super) status: StatusCode,
+    pub(super) message: &'static str,
+    pub(super) code: &'static str,
 }
 
 impl Malformed {
-    const fn new(status: StatusCode, message: &'static str) -> Self {
+    pub(super) const fn new(status: StatusCode, message: &'static str) -> Self {
         Self { status, message, code: "INVALID_INPUT" }
     }
 }
@@ -76,13 +77,17 @@ pub(super) async fn post(State(app): State<Arc<App>>, request: Request<Body>) ->
     let (head, body) = request.into_parts();
     let Some(form) = Form::of(&head.headers) else { return not_acceptable() };
     let source = source::of(&head, app.trusted_proxies);
+    let session = match CookieSession::of(&app, &head.headers) {
+        Ok(session) => session,
+        Err(malformed) => return refuse(&malformed, form, &app.engine.context(Caller::Anonymous, None)),
+    };
     let caller = match bearer::caller(&app, &head.headers, source).await {
         Ok(caller) => caller,
         Err(unheard) => return turn_away(&app, &unheard, form),
     };
     let context = app.engine.context(caller, source);
     match read(&head.headers, body, &context.caller, app.engine.limits().body_bytes).await {
-        Ok(operation) => run(&app, operation, context, form, Method::Post).await,
+        Ok(operation) => run(&app, operation, context, form, Method::Post(session)).await,
         Err(malformed) => refuse(&malformed, form, &context),
     }
 }
@@ -170,10 +175,11 @@ async fn read(headers: &HeaderMap, body: Body, caller: &Caller, max_bytes: usize
         .ok_or(Malformed::new(StatusCode::BAD_REQUEST, "the body is not a GraphQL request in JSON"))
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 enum Method {
     Get,
-    Post,
+    /// With the session that the request has in a cookie. A GET changes no session, and asks for none.
+    Post(Option<CookieSession>),
 }
 
 async fn run(app: &App, operation: Operation, context: Context, form: Form, method: Method) -> Response {
@@ -182,25 +188,42 @@ async fn run(app: &App, operation: Operation, context: Context, form: Form, meth
         Err(error) if form == Form::Events => return events::refused(app, error, &context),
         Err(error) => return respond(app, &Answer::refused(error), form, &context),
     };
-    if method == Method::Get && prepared.kind == OperationType::Mutation {
-        let malformed = Malformed::new(StatusCode::METHOD_NOT_ALLOWED, "a mutation takes POST");
-        let mut response = refuse(&malformed, form, &context);
-        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
-        return response;
-    }
+    let is_mutation = prepared.kind == OperationType::Mutation;
+    let session = match method {
+        Method::Get if is_mutation => {
+            let malformed = Malformed::new(StatusCode::METHOD_NOT_ALLOWED, "a mutation takes POST");
+            let mut response = refuse(&malformed, form, &context);
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+            return response;
+        }
+        Method::Get => None,
+        Method::Post(session) => session,
+    };
     if form == Form::Events {
+        // The headers of a stream are sent before anything is executed, and a cookie is in the headers.
+        if session.is_some() && is_mutation {
+            return refuse(&NO_COOKIE_IN_STREAMS, form, &context);
+        }
         return events::stream(app, prepared, &context);
     }
     if prepared.kind == OperationType::Subscription {
         let message = "a subscription takes a WebSocket, or Accept: text/event-stream";
         return respond(app, &Answer::refused(invalid_request("query", message)), form, &context);
     }
-    let answer = execute(app, prepared, context.clone()).await;
-    respond(app, &answer, form, &context)
+    let cookie = session.as_ref().map(|session| Arc::clone(&session.cookie));
+    let answer = execute(app, prepared, context.clone(), cookie).await;
+    let mut response = respond(app, &answer, form, &context);
+    if let Some(session) = session {
+        session.tell(&mut response, app.engine.platform().clock().now());
+    }
+    response
 }
 
-async fn execute(app: &App, prepared: Prepared, context: Context) -> Answer {
-    app.engine.execute(prepared, context).await
+const NO_COOKIE_IN_STREAMS: Malformed =
+    Malformed::new(StatusCode::BAD_REQUEST, "a mutation whose session is in a cookie is not answered by a stream");
+
+async fn execute(app: &App, prepared: Prepared, context: Context, cookie: Option<Arc<Cookie>>) -> Answer {
+    app.engine.execute(prepared, context, cookie).await
 }
 
 fn respond(app: &App, answer: &Answer, form: Form, context: &Context) -> Response {
@@ -251,7 +274,7 @@ fn write(status: StatusCode, answer: &Answer, form: Form, context: &Context) -> 
 }
 
 /// Headers of an answer, as far as this server writes them.
-const HEADERS: usize = 6;
+const HEADERS: usize = 7;
 
 /// Puts the request's id on the answer.
 pub(super) fn name(response: &mut Response, context: &Context) {

@@ -2,6 +2,7 @@
 
 mod bearer;
 mod clock;
+mod cookie;
 mod events;
 mod graphql;
 mod health;
@@ -21,7 +22,7 @@ use axum::http::{HeaderName, Method, header};
 use axum::routing::get;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower_http::cors::CorsLayer;
+use tower_http::cors::{AllowCredentials, CorsLayer};
 
 use crate::clock::TestClock;
 use crate::config::Environment;
@@ -116,10 +117,13 @@ pub fn router(app: App) -> Router {
         let moving = get(clock::read).post(clock::advance).with_state(movable);
         routes = routes.route("/development/clock", moving);
     }
+    let origins = Arc::clone(&app.origins);
     let cors = CorsLayer::new()
         .allow_origin(app.origins.allowed().to_vec())
+        // For the cookie of a session: nothing else that a browser adds by itself is looked at.
+        .allow_credentials(AllowCredentials::predicate(move |origin, _| origins.allowed().contains(origin)))
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT, cookie::ASKED])
         .expose_headers([REQUEST_ID, header::RETRY_AFTER])
         .vary([header::ORIGIN]);
     routes.layer(axum::middleware::from_fn_with_state(Arc::clone(&app), health::observe)).layer(cors).with_state(app)

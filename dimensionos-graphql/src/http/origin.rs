@@ -17,7 +17,12 @@ impl Origins {
     /// Whether a WebSocket may be opened. Browsers let any page open one and name the page's origin; whoever names
     /// none is no browser.
     pub(crate) fn may_connect(&self, headers: &HeaderMap) -> bool {
-        let Some(origin) = headers.get(header::ORIGIN) else { return true };
+        !headers.contains_key(header::ORIGIN) || self.is_known(headers)
+    }
+
+    /// Whether a request names the page it comes from, and that is one of this server's own or of an allowed origin.
+    pub(crate) fn is_known(&self, headers: &HeaderMap) -> bool {
+        let Some(origin) = headers.get(header::ORIGIN) else { return false };
         if self.0.contains(origin) {
             return true;
         }
@@ -43,6 +48,7 @@ mod tests {
             }
             origins.may_connect(&headers)
         };
+        assert!(!origins.is_known(&HeaderMap::new()), "who names no page is known by none");
         assert!(may(None) && may(Some("http://api.example:8000")) && may(Some("https://app.example")));
         for other in [
             "https://evil.example",

@@ -33,7 +33,7 @@ use crate::http::protocol::{
     SECOND_INIT, SUSPENDED, ServerMessage, TERMS_NOT_ACCEPTED, TOKEN_EXPIRED, TOKEN_INVALID, TOO_BIG, TOO_OFTEN,
     UNAUTHORIZED, duplicate_id, next_text,
 };
-use crate::http::{App, bearer, upgrade};
+use crate::http::{App, bearer, cookie, upgrade};
 use crate::metrics::Subscribed;
 
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
@@ -61,6 +61,10 @@ const READ_BUFFER_BYTES: usize = 512;
 pub(super) fn open(app: Arc<App>, source: Option<Source>, mut request: Request<Body>) -> Response {
     if !app.origins.may_connect(request.headers()) {
         return (StatusCode::FORBIDDEN, "this origin may not connect\n").into_response();
+    }
+    // No browser sends it with a handshake. Whoever does would be handed refresh tokens in clear all the same.
+    if request.headers().contains_key(cookie::ASKED) {
+        return (StatusCode::BAD_REQUEST, "a session in a cookie takes POST\n").into_response();
     }
     if let Some(wait) = app.rates.wait(source) {
         let told = [(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)))];

@@ -2,7 +2,7 @@ use async_graphql::{Context, InputObject, Object, OneofObject, Result, SimpleObj
 use dimensionos_core::auth::{self, Password, SignIn, SignedIn};
 use dimensionos_core::secret::RefreshToken;
 use dimensionos_core::users::{self, Identity, Registered, Registration};
-use dimensionos_core::{Caller, Error};
+use dimensionos_core::{Caller, Code, Error};
 
 use crate::engine::Asked;
 use crate::error::dress;
@@ -76,19 +76,29 @@ pub struct TokenPair {
     access_token: String,
     /// When the access token runs out.
     access_token_expires_at: DateTime,
-    /// For one use of `refresh`.
+    /// For one use of `refresh`. The empty text where the request asked for a session in a cookie, by the header
+    /// `X-DimensionOS-Session: cookie`: the token is in the cookie then, out of reach of the page's scripts.
     refresh_token: String,
     /// When the refresh token runs out.
     refresh_token_expires_at: DateTime,
 }
 
-impl From<auth::TokenPair> for TokenPair {
-    fn from(tokens: auth::TokenPair) -> Self {
+impl TokenPair {
+    /// The pair as it is answered. Every one that is passes through here: what a cookie keeps is in no answer.
+    fn new(tokens: auth::TokenPair, asked: &Asked) -> Self {
+        let expires_at = tokens.refresh_token_expires_at;
+        let refresh_token = match &asked.cookie {
+            Some(cookie) => {
+                cookie.set(tokens.refresh_token, expires_at);
+                String::new()
+            }
+            None => tokens.refresh_token.expose().to_owned(),
+        };
         Self {
             access_token: tokens.access_token.expose().to_owned(),
             access_token_expires_at: tokens.access_token_expires_at.into(),
-            refresh_token: tokens.refresh_token.expose().to_owned(),
-            refresh_token_expires_at: tokens.refresh_token_expires_at.into(),
+            refresh_token,
+            refresh_token_expires_at: expires_at.into(),
         }
     }
 }
@@ -117,7 +127,8 @@ pub struct AuthPayload {
 
 impl AuthPayload {
     pub(crate) fn new(signed_in: SignedIn, asked: &Asked) -> Self {
-        Self { account: own(signed_in.account, &signed_in.tokens, asked), tokens: signed_in.tokens.into() }
+        let account = own(signed_in.account, &signed_in.tokens, asked);
+        Self { account, tokens: TokenPair::new(signed_in.tokens, asked) }
     }
 }
 
@@ -156,7 +167,7 @@ impl AuthMutation {
             account: own(registered.account, &registered.tokens, asked),
             account_number: registered.account_number.map(|number| number.expose().to_string()),
             recovery_codes: expose(&registered.recovery_codes),
-            tokens: registered.tokens.into(),
+            tokens: TokenPair::new(registered.tokens, asked),
         })
     }
 
@@ -184,11 +195,22 @@ impl AuthMutation {
     async fn refresh(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "The refresh token of the pair.", secret)] refresh_token: String,
+        #[graphql(
+            desc = "The refresh token of the pair; the empty text where the session is in a cookie, which then holds it.",
+            secret
+        )]
+        refresh_token: String,
     ) -> Result<AuthPayload> {
         let asked = Asked::of(context)?;
-        let token = RefreshToken::new(refresh_token);
+        let cookie = asked.cookie.as_ref().filter(|_| refresh_token.is_empty());
+        let token = cookie.map_or_else(|| RefreshToken::new(refresh_token), |cookie| cookie.token());
         let signed_in = asked.platform.auth().refresh(&asked.context, &token).await;
+        if let (Some(cookie), Err(error)) = (cookie, &signed_in)
+            && matches!(error.code(), Code::TokenInvalid | Code::TokenExpired | Code::TokenReused)
+        {
+            // What it holds opens nothing any more.
+            cookie.remove();
+        }
         let signed_in = signed_in.map_err(|error| dress(&error, asked))?;
         Ok(AuthPayload::new(signed_in, asked))
     }
@@ -204,6 +226,7 @@ impl AuthMutation {
         let ended =
             if everywhere { auth.logout_everywhere(&asked.context).await } else { auth.logout(&asked.context).await };
         ended.map_err(|error| dress(&error, asked))?;
+        asked.end_cookie();
         Ok(true)
     }
 }

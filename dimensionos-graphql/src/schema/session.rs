@@ -62,6 +62,9 @@ impl SessionMutation {
         let id = session.parse().unwrap_or(SessionId::from_bits(0));
         let ended = asked.platform.auth().end_session(&asked.context, id).await;
         ended.map_err(|error| dress(&error, asked))?;
+        if asked.context.account().is_ok_and(|principal| principal.session == id) {
+            asked.end_cookie();
+        }
         Ok(true)
     }
 

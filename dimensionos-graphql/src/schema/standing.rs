@@ -41,6 +41,7 @@ impl StandingMutation {
             asked.platform.users().erase(&asked.context, &password, proof.as_ref()).await
         };
         erased.await.map_err(|error| dress(&error, asked))?;
+        asked.end_cookie();
         Ok(true)
     }
 
