@@ -2,8 +2,10 @@
 
 mod harness;
 
+use std::io::Read;
+
 use harness::http::{JSON, Reply, TIERS, ask, assert_serves, page, path, request};
-use harness::{Home, REPORT};
+use harness::{Home, REPORT, Server};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -77,24 +79,72 @@ async fn the_published_keys_verify_and_do_not_sign() {
     assert!(key["kid"].is_string() && key.get("d").is_none(), "{keys}");
 }
 
+/// Whether the server was built with its pages; without them, others stand in their place.
+const HAS_PAGES: bool = matches!(env!("DIMENSIONOS_PAGES").as_bytes(), b"built");
+
 #[tokio::test]
-async fn the_pages_ask_nothing_of_another_host() {
+async fn the_pages_are_served_from_the_binary_and_name_no_other_host() {
     let home = Home::new();
     let server = home.serve();
     for path in ["/", "/graphiql"] {
         let reply = page(&server, path).await;
-        assert_eq!(reply.status, 200, "{path}");
+        assert_eq!((reply.status, reply.header("cache-control")), (200, Some("no-cache")), "{path}");
         assert!(reply.header("content-type").unwrap().starts_with("text/html"), "{path}");
         let policy = reply.header("content-security-policy").unwrap();
         assert!(policy.contains("default-src 'none'") && !policy.contains("http"), "{policy}");
-        assert!(!policy.contains("script-src 'unsafe-inline'") && !reply.text.contains("<script>"), "{path}");
-        for source in reply.text.split("src=\"").skip(1).map(|rest| rest.split('"').next().unwrap()) {
-            let script = page(&server, source).await;
-            assert!(script.status == 200 && !names_a_host(&script.text), "{source}");
+        assert!(policy.contains("script-src 'self';") && !reply.text.contains("<script>"), "{path}");
+        assert!(!names_a_host(&reply.text), "{path}: {}", reply.text);
+        let head = Reply::to(request(&server, Method::HEAD, path)).await;
+        assert_eq!((head.status, head.text.as_str()), (200, ""), "{path}");
+        assert_eq!(head.header("content-length"), Some(reply.text.len().to_string().as_str()), "{path}");
+        let mut loaded = 0;
+        for source in loads(&reply.text) {
+            loaded += 1;
+            assert_asset(&server, source).await;
         }
-        assert!(!names_a_host(&reply.text), "{path}");
+        assert_eq!(loaded > 0, HAS_PAGES, "{path}: {}", reply.text);
+        assert_eq!(reply.text.contains("was built without its pages"), !HAS_PAGES, "{path}");
+        if HAS_PAGES {
+            let tag = reply.header("etag").unwrap();
+            let again = Reply::to(request(&server, Method::GET, path).header("if-none-match", tag)).await;
+            assert_eq!((again.status, again.text.as_str(), again.header("etag")), (304, "", Some(tag)), "{path}");
+        }
     }
+    assert_eq!(page(&server, "/assets/nothing-00000000.js").await.status, 404);
     assert!(page(&server, "/schema.graphql").await.text.contains("type Query"));
+}
+
+/// The files that a page loads.
+fn loads(html: &str) -> impl Iterator<Item = &str> {
+    let quoted = ["src=\"", "href=\""].into_iter().flat_map(|name| html.split(name).skip(1));
+    quoted.filter_map(|rest| rest.split('"').next()).filter(|source| source.starts_with("/assets/"))
+}
+
+/// It comes in every form, as a file that never changes.
+async fn assert_asset(server: &Server, path: &str) {
+    let plain = page(server, path).await;
+    assert_eq!((plain.status, plain.header("content-encoding")), (200, None), "{path}");
+    assert_eq!(plain.header("cache-control"), Some("public, max-age=31536000, immutable"), "{path}");
+    assert_eq!(plain.header("x-content-type-options"), Some("nosniff"), "{path}");
+    let varies = plain.headers.get_all("vary").iter().any(|vary| vary == "accept-encoding");
+    assert!(varies && !plain.text.is_empty(), "{path}");
+    for (accepted, expected) in [("gzip, deflate, br", "br"), ("gzip", "gzip")] {
+        let packed = request(server, Method::GET, path).header("accept-encoding", accepted);
+        let packed = packed.send().await.unwrap();
+        assert_eq!(packed.headers()["content-encoding"], expected, "{path}");
+        let unpacked = unpack(expected, &packed.bytes().await.unwrap());
+        assert!(unpacked.is_none_or(|unpacked| unpacked == plain.text), "{path} as {expected}");
+    }
+}
+
+/// What is in a packed file; absent where the form needs a library that the tests have not.
+fn unpack(form: &str, packed: &[u8]) -> Option<String> {
+    if form != "gzip" {
+        return None;
+    }
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(packed).read_to_string(&mut text).unwrap();
+    Some(text)
 }
 
 fn names_a_host(text: &str) -> bool {
@@ -111,9 +161,10 @@ fn production() -> Home {
 async fn production_tells_nobody_what_it_could_be_asked() {
     let home = production();
     let server = home.serve();
-    for path in ["/graphiql", "/graphiql.js", "/schema.graphql"] {
+    for path in ["/graphiql", "/schema.graphql"] {
         assert_eq!(page(&server, path).await.status, 404, "{path}");
     }
+    assert_eq!(page(&server, "/").await.status, 200);
     let typename = Reply::to(ask(&server, "{ __typename }")).await;
     assert_eq!(typename.json()["data"]["__typename"], "Query");
     for query in [

@@ -3,6 +3,7 @@
 mod bearer;
 mod clock;
 mod cookie;
+mod encoding;
 mod events;
 mod graphql;
 mod health;
@@ -18,7 +19,7 @@ mod upgrade;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::{HeaderName, Method, header};
+use axum::http::{HeaderMap, HeaderName, Method, header};
 use axum::routing::get;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -105,12 +106,13 @@ pub fn router(app: App) -> Router {
         .route("/health/ready", get(health::ready))
         .route("/metrics", get(health::metrics))
         .route("/.well-known/jwks.json", get(health::keys))
-        .route("/", get(pages::welcome));
+        .route("/", get(pages::console))
+        .route("/assets/{*name}", get(pages::asset));
+    for (path, file) in pages::beside() {
+        routes = routes.route(path, get(async move |headers: HeaderMap| file.answer(&headers)));
+    }
     if app.environment == Environment::Development {
-        routes = routes
-            .route("/graphiql", get(pages::graphiql))
-            .route("/graphiql.js", get(pages::graphiql_script))
-            .route("/schema.graphql", get(pages::sdl));
+        routes = routes.route("/graphiql", get(pages::graphiql)).route("/schema.graphql", get(pages::sdl));
     }
     if let Some(clock) = app.clock.clone() {
         let movable = clock::Movable { app: Arc::clone(&app), clock };
