@@ -98,7 +98,8 @@ impl Demo {
             r#"
 The demo account is metered live from this server's own process.
 
-  page            {address}/graphiql
+  console         {address}/
+  any operation   {address}/graphiql
   account number  {account_number}
   password        {password}
 
