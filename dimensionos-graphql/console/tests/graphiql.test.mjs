@@ -130,7 +130,11 @@ async function signInAndReturn(t, { query, variables = () => undefined, returned
   await write(visit, QUERY, query(ada));
   await run(visit, "SignIn");
   const { data } = await answer(visit, /accessToken/);
-  await visit.page.waitForFunction(() => ["tabState", "queries"].every((name) => /SignIn/.test(localStorage[`graphiql:${name}`])));
+  // By its name: what GraphiQL shows first speaks of signing in too.
+  await visit.page.waitForFunction(() => {
+    const isKept = (name) => /"operationName":"SignIn"/.test(localStorage[`graphiql:${name}`]);
+    return isKept("tabState") && isKept("queries");
+  });
   await visit.page.reload();
   await visit.page.waitForFunction(() => globalThis.__MONACO?.editor.getModels().length >= 4);
   assert.match(await text(visit, QUERY), returned);

@@ -107,6 +107,6 @@ test("what the server stores is told to everybody", async (t) => {
   const visit = await open(t);
   await visit.page.getByRole("link", { name: "What this server stores" }).click();
   await heading(visit, "What this server stores");
-  await visit.page.getByRole("region", { name: "accounts", exact: true }).waitFor();
+  await visit.page.getByRole("group", { name: "accounts", exact: true }).waitFor();
   await visit.axe();
 });

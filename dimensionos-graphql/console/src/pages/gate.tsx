@@ -3,7 +3,7 @@ import { signal } from "@preact/signals";
 import { type Way, identityOf } from "../api/identity";
 import { withProof } from "../api/proof";
 import { Refusal } from "../api/refusal";
-import { operatorSignedIn, session, signedIn } from "../api/session";
+import { type Access, operatorSignedIn, session, signedIn } from "../api/session";
 import { post } from "../api/transport";
 import { graphql, type IdentityInput, type ProofInput } from "../gql";
 import { go, route } from "../route";
@@ -77,6 +77,12 @@ function AccountForms() {
   );
 }
 
+/** Goes in: to the page that was asked for, where it was one of the account's. */
+function enter(tokens: Access): void {
+  if (route.value in FORMS) go("");
+  signedIn(tokens);
+}
+
 /** How somebody is known, which all three forms ask for; kept while one goes from form to form. */
 const way = signal<Way>("email");
 
@@ -121,7 +127,7 @@ function SignIn() {
     const [identity, password] = [await who(form), text(form, "password")];
     const attempt = (proof: ProofInput | null) => post(Login, { input: { identity, password, proof } }, null);
     const { login } = await withProof(attempt, () => tell(WORKING));
-    signedIn(login.tokens);
+    enter(login.tokens);
   });
   return (
     <Card title="Sign in">
@@ -146,11 +152,11 @@ function SignUp() {
     const { register } = await withProof(attempt, () => tell(WORKING));
     const { accountNumber, recoveryCodes, tokens } = register;
     // Signed in only once what is shown this once has been taken down.
-    kept.value = { accountNumber: accountNumber ?? null, recoveryCodes, goOn: () => signedIn(tokens) };
+    kept.value = { accountNumber: accountNumber ?? null, recoveryCodes, goOn: () => enter(tokens) };
   });
   return (
     <Card title="Sign up">
-      <Form action={action} verb="Open the account">
+      <Form action={action} verb="Open the account" whose={isWithout.value ? "a new account" : undefined}>
         <label class="check">
           <input
             type="checkbox"

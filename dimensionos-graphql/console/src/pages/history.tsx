@@ -97,7 +97,12 @@ export function History() {
   }, [resource.value, from, to, resolution]);
 
   if (standing.value?.status === "SUSPENDED") {
-    return <Empty>While the account is suspended its figures are not shown. They are in the export of your data.</Empty>;
+    return (
+      <>
+        <h1 tabIndex={-1}>History</h1>
+        <Empty>While the account is suspended its figures are not shown. They are in the export of your data.</Empty>
+      </>
+    );
   }
   return (
     <>
@@ -209,7 +214,7 @@ function Figures({ points, shown, resolution }: { points: Points; shown: Shown; 
   return (
     <details>
       <summary>As figures</summary>
-      <div class="scrolled" tabIndex={0} role="region" aria-label="Figures">
+      <div class="scrolled" tabIndex={0} role="group" aria-label="Figures">
         <table>
           <thead>
             <tr>

@@ -9,7 +9,14 @@ import { happened, type Standing, standing } from "./account";
 /** What the account uses now, against what it is allotted. */
 export function Now() {
   const account = standing.value;
-  if (!account || account.status === "SUSPENDED" || account.status === "CANCELLED") return null;
+  if (!account || account.status === "SUSPENDED" || account.status === "CANCELLED") {
+    return (
+      <>
+        <h1 tabIndex={-1}>Now</h1>
+        <Empty>What the account uses is not shown while it is not in use. Your data can be had under Security.</Empty>
+      </>
+    );
+  }
   return (
     <>
       <div class="row spread">

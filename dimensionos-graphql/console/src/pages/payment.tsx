@@ -129,7 +129,7 @@ function TierTable({ present }: { present: TierName }) {
       {tiers.value === null ? (
         <Waiting lines={5} />
       ) : (
-        <div class="scrolled" tabIndex={0} role="region" aria-label="Tiers">
+        <div class="scrolled" tabIndex={0} role="group" aria-label="Tiers">
           <table>
             <thead>
               <tr>

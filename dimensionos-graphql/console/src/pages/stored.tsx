@@ -51,7 +51,7 @@ export function StoredData() {
       {fields.value === null && refusal.value === null && <Waiting lines={10} />}
       {byTable(fields.value ?? []).map(([table, columns]) => (
         <Card key={table} title={words(table)} aside={<span class="quiet">{columns.length} columns</span>}>
-          <div class="scrolled" tabIndex={0} role="region" aria-label={words(table)}>
+          <div class="scrolled" tabIndex={0} role="group" aria-label={words(table)}>
             <table class="stored">
               <thead>
                 <tr>

@@ -17,25 +17,28 @@ export function Meter({ name, used, of, filled, more }: MeterProps) {
   const level = filled === null ? "none" : filled >= 100 ? "full" : filled >= 80 ? "near" : "fine";
   return (
     <div class="meter" data-level={level}>
-      <h3>{name}</h3>
+      <p class="name">{name}</p>
       <p class="figure">
         {used === null ? <span class="unmeasured">{NOT_MEASURED}</span> : <strong>{used}</strong>}
         {of && <span class="of"> of {of}</span>}
       </p>
-      <div
-        class="bar"
-        data-unlimited={of === null || undefined}
-        role="meter"
-        aria-label={name}
-        aria-valuemin={0}
-        aria-valuemax={100}
-        aria-valuenow={Math.round(held)}
-        aria-valuetext={used === null ? NOT_MEASURED : filled === null ? used : `${used}, ${percent(filled)}`}
-      >
-        <svg width="100%" height="6" aria-hidden="true">
-          <rect width={`${held}%`} height="6" rx="3" />
-        </svg>
-      </div>
+      {of === null ? (
+        <div class="bar unlimited" />
+      ) : (
+        <div
+          class="bar"
+          role="meter"
+          aria-label={name}
+          aria-valuemin={0}
+          aria-valuemax={100}
+          aria-valuenow={Math.round(held)}
+          aria-valuetext={used === null ? NOT_MEASURED : filled === null ? used : `${used}, ${percent(filled)}`}
+        >
+          <svg width="100%" height="6" aria-hidden="true">
+            <rect width={`${held}%`} height="6" rx="3" />
+          </svg>
+        </div>
+      )}
       <p class="more">{more ?? (filled === null ? "\u00a0" : percent(filled))}</p>
     </div>
   );

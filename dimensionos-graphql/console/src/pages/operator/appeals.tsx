@@ -62,7 +62,7 @@ function Key({ identity, taken }: { identity: string | null; taken: (key: string
   return (
     <Card title="The operators' key">
       {identity === null ? (
-        <Form action={action} verb="Use it here" class="inline">
+        <Form action={action} verb="Use it here" whose="operators" class="inline">
           <Field
             label="Age identity"
             name="identity"

@@ -63,7 +63,7 @@ export function Transparency() {
       {value === null && refusal === null && <Waiting lines={4} />}
       {value?.length === 0 && <Empty>Nothing was found or decided in that month.</Empty>}
       {value && value.length > 0 && (
-        <div class="scrolled whole" tabIndex={0} role="region" aria-label="Transparency report">
+        <div class="scrolled whole" tabIndex={0} role="group" aria-label="Transparency report">
           <table>
             <thead>
               <tr>

@@ -33,7 +33,7 @@ export function Ladders({ name, policy, beside }: { name: string; policy: string
         Whoever did something before meets more. What went before counts for half after {read.half_life_days} days of
         good conduct.
       </p>
-      <div class="scrolled whole" tabIndex={0} role="region" aria-label={`What follows, ${name}`}>
+      <div class="scrolled whole" tabIndex={0} role="group" aria-label={`What follows, ${name}`}>
         <table>
           <thead>
             <tr>

@@ -93,7 +93,7 @@ function Meters({ cpu, ram, storage, network, database, activity }: Measured["me
 
 function Month({ resources }: Measured["usage"]) {
   return (
-    <div class="scrolled whole" tabIndex={0} role="region" aria-label="Use this month">
+    <div class="scrolled whole" tabIndex={0} role="group" aria-label="Use this month">
       <table>
         <thead>
           <tr>
