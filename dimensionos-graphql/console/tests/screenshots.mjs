@@ -15,7 +15,7 @@ const REPORT = `mutation ($input: UsageReportInput!) { reportUsage(input: $input
 /** What a small shop might use: waves of visitors, and a job now and then. */
 function sample(account, second, at) {
   const wave = 0.5 + 0.35 * Math.sin(second / 9) + 0.1 * Math.sin(second / 2.3);
-  const isBusy = second % 40 > 30;
+  const isBusy = Math.abs(second % 40) > 30;
   return {
     account,
     at: at.toISOString(),
@@ -56,7 +56,7 @@ test("pictures", { timeout: 600_000 }, async (t) => {
   const report = (samples) => server.ask(REPORT, { input: { sequence: (sequence += 1), samples } }, agent);
   for (const id of ids) {
     const minutes = Array.from({ length: 900 }, (_, minute) => minute + 3);
-    await report(minutes.map((minute) => sample(id, minute / 3, new Date(Date.now() - minute * 60_000))));
+    await report(minutes.map((minute) => sample(id, -minute, new Date(Date.now() - minute * 60_000))));
   }
   for (const { page } of Object.values(visits)) await page.reload();
   for (let second = 0; second < SECONDS; second += 1) {

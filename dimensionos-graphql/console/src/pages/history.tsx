@@ -3,7 +3,7 @@ import { useEffect } from "preact/hooks";
 
 import { Refusal, words } from "../api/refusal";
 import { ask } from "../api/session";
-import { bitsPerSecond, bytes, count, figure, moment } from "../format";
+import { bitsPerSecond, bytes, count, figure, memory, moment } from "../format";
 import { graphql, type Resolution, type Resource, type UsageHistoryQuery } from "../gql";
 import { Chart, type Columns } from "../ui/chart";
 import { Card, Empty, Refused, Waiting } from "../ui/parts";
@@ -56,7 +56,7 @@ const mean = (point: Points[number]) => point.average;
 /** Each resource in the unit that people read it in. */
 const RESOURCES: Partial<Record<Resource, Shown>> & Record<"CPU", Shown> = {
   CPU: { name: "Processor", value: mean, format: (thousandths) => `${figure(thousandths / 1000)} cores` },
-  RAM: { name: "Memory", value: mean, format: (value) => `${figure(value / 1_048_576 / 1024)} GB` },
+  RAM: { name: "Memory", value: mean, format: (value) => memory(value / 1_048_576) },
   STORAGE: { name: "Storage", value: mean, format: bytes },
   FILES: { name: "Files", value: mean, format: count },
   BYTES_SENT: { name: "Sent", value: mean, format: (value) => bitsPerSecond(value * 8) },
@@ -149,6 +149,7 @@ export function History() {
               columns={columns(points.value, shown, resolution)}
               curves={[{ name: shown.name, colour: "accent" }]}
               format={shown.format}
+              isBinary={resource.value === "RAM"}
               between={[from, to]}
               height={280}
               chosen={(chosenFrom, chosenTo) => (range.value = widened({ from: chosenFrom, to: chosenTo }))}

@@ -124,11 +124,18 @@ interface Live {
   lines: Line[];
   curves: Curve[];
   format: (value: number) => string;
+  isBinary?: boolean;
 }
 
 const CHARTS: Live[] = [
   { title: "Processor", lines: ["cores"], curves: [{ name: "Processor", colour: "accent" }], format: cores },
-  { title: "Memory", lines: ["megabytes"], curves: [{ name: "Memory", colour: "accent" }], format: memory },
+  {
+    title: "Memory",
+    lines: ["megabytes"],
+    curves: [{ name: "Memory", colour: "accent" }],
+    format: memory,
+    isBinary: true,
+  },
   {
     title: "Network",
     lines: ["sentPerSecond", "receivedPerSecond"],
@@ -164,7 +171,7 @@ function Lines() {
   );
 }
 
-function LiveChart({ title, lines, curves, format, between }: Live & { between: [number, number] }) {
+function LiveChart({ title, lines, curves, format, isBinary = false, between }: Live & { between: [number, number] }) {
   const said = lines.map((line, index) => {
     const value = series.newest(line);
     return `${curves[index]?.name ?? ""} ${value === null ? NOT_MEASURED : format(value)}`;
@@ -177,6 +184,7 @@ function LiveChart({ title, lines, curves, format, between }: Live & { between: 
         columns={series.columns(lines)}
         curves={curves}
         format={format}
+        isBinary={isBinary}
         between={between}
       />
     </Card>

@@ -24,18 +24,20 @@ interface ChartProps {
   height?: number;
   /** Called with a stretch that was chosen by dragging. */
   chosen?: (from: number, to: number) => void;
-  isBars?: boolean;
+  /** Whether values are told in steps of 1,024, as memory is: the axis takes powers of two. */
+  isBinary?: boolean;
 }
 
 /** Keeps a line's height where it says nothing. */
 const NOTHING = "\u00a0";
+const POWERS_OF_TWO = Array.from({ length: 64 }, (_, power) => 2 ** (power - 8));
 /** Seconds from which on an axis tells days, and months. */
 const DAY = 24 * 3600;
 const MONTH = 28 * DAY;
 const DARK = "(prefers-color-scheme: dark)";
 
 /** Lines over time. A value that nobody measured breaks the line, and nothing is drawn across. */
-export function Chart({ summary, columns, curves, format, between, height = 160, chosen, isBars }: ChartProps) {
+export function Chart({ summary, columns, curves, format, between, height = 160, chosen, isBinary = false }: ChartProps) {
   const place = useRef<HTMLDivElement>(null);
   const underPointer = useRef<HTMLElement>(null);
   const plot = useRef<uPlot | null>(null);
@@ -52,7 +54,7 @@ export function Chart({ summary, columns, curves, format, between, height = 160,
           curves,
           format,
           height,
-          isBars: isBars ?? false,
+          isBinary,
           newest: () => newest.current,
           tell: (said) => underPointer.current && (underPointer.current.textContent = said),
         }),
@@ -72,7 +74,7 @@ export function Chart({ summary, columns, curves, format, between, height = 160,
       plot.current = null;
     };
     // A chart is built anew where it shows something else, and only given other values where they change.
-  }, [curves.map((curve) => curve.name).join(), format, height, isBars]);
+  }, [curves.map((curve) => curve.name).join(), format, height, isBinary]);
 
   useEffect(() => plot.current?.setData(columns), [columns, between?.[0], between?.[1]]);
 
@@ -95,7 +97,7 @@ interface Shown {
   curves: Curve[];
   format: (value: number) => string;
   height: number;
-  isBars: boolean;
+  isBinary: boolean;
   /** Says what is under the pointer, in a line that always has its place. */
   tell: (said: string) => void;
   newest: () => { between?: [number, number] | undefined; chosen?: ((from: number, to: number) => void) | undefined };
@@ -123,7 +125,13 @@ function options(element: HTMLElement, shown: Shown): uPlot.Options {
     },
     axes: [
       { ...axis, space: 90, size: 28, values: (_, times, __, ___, step) => times.map((at) => clock(at, step)) },
-      { ...axis, size: 72, space: 34, values: (_, values) => values.map(format) },
+      {
+        ...axis,
+        size: 72,
+        space: 34,
+        values: (_, values) => values.map(format),
+        ...(shown.isBinary && { incrs: POWERS_OF_TWO }),
+      },
     ],
     series: [
       {},
@@ -135,7 +143,6 @@ function options(element: HTMLElement, shown: Shown): uPlot.Options {
         points: { show: true, size: 4, filter: alone },
         spanGaps: false,
         ...(curve.colour === "accent" && { fill: colour("accent-soft") }),
-        ...(shown.isBars && uPlot.paths.bars && { paths: uPlot.paths.bars({ size: [0.8, 40] }) }),
       })),
     ],
     hooks: {
