@@ -64,7 +64,10 @@ fn main() -> ExitCode {
             ("&[]".to_owned(), false)
         }
     };
-    println!("cargo::rustc-env=DIMENSIONOS_PAGES={}", if is_built { "built" } else { "none" });
+    println!("cargo::rustc-check-cfg=cfg(has_pages)");
+    if is_built {
+        println!("cargo::rustc-cfg=has_pages");
+    }
     match fs::write(out.join("assets.rs"), table) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -133,6 +133,7 @@ hand_on! {
     impl AccessKeys {}
     fn insert_access_key(key: &AccessKey) -> ();
     fn access_key(digest: &SecretDigest) -> Option<AccessKey>;
+    fn access_key_by_id(id: AccessKeyId) -> Option<AccessKey>;
     fn list_access_keys(role: Role, after: Option<KeyPlace>, limit: u64) -> Vec<AccessKey>;
 }
 

@@ -23,8 +23,9 @@ use crate::http::SourceRate;
 
 /// What every variable of the environment that is ours begins with.
 const PREFIX: &str = "DIMENSIONOS_";
-/// Variables that begin so and are not the server's: where tests find databases, and an agent's token.
-const NOT_SETTINGS: [&str; 2] = ["DIMENSIONOS_TEST_", "DIMENSIONOS_AGENT_"];
+/// Variables that begin so and are not the server's: where tests find databases, an agent's token, and what becomes of
+/// the web pages when a server is built.
+const NOT_SETTINGS: [&str; 3] = ["DIMENSIONOS_TEST_", "DIMENSIONOS_AGENT_", "DIMENSIONOS_CONSOLE"];
 /// The file of settings, in the folder the server is started in.
 const FILE: &str = "dimensionos.toml";
 

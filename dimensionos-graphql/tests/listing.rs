@@ -118,6 +118,13 @@ async fn an_operator_pages_through_all_agents_and_nobody_else_does() {
             break;
         }
     }
+    let node = "query($id: ID!) { node(id: $id) { id ... on Agent { name } } }";
+    for (id, name) in &created {
+        let found = operator.data(node, json!({ "id": id })).await["node"].clone();
+        assert_eq!(found, json!({ "id": id, "name": name }));
+        assert_eq!(client.with_token(&tokens[0]).code(node, json!({ "id": id })).await, "FORBIDDEN");
+    }
+    assert_eq!(operator.data(node, json!({ "id": "key_00000000000000000000000000" })).await["node"], Value::Null);
     // The operator's own key is not among them.
     assert_eq!(seen, created);
 

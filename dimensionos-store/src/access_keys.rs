@@ -46,6 +46,11 @@ impl AccessKeys for SqlTx {
         self.held(select).one(&self.sql).await.map_err(store_error)?.map(AccessKey::try_from).transpose()
     }
 
+    async fn access_key_by_id(&mut self, id: AccessKeyId) -> Result<Option<AccessKey>, StoreError> {
+        let select = access_key::Entity::find_by_id(Uuid::from_u128(id.bits()));
+        select.one(&self.sql).await.map_err(store_error)?.map(AccessKey::try_from).transpose()
+    }
+
     async fn list_access_keys(
         &mut self,
         role: Role,

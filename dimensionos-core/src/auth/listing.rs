@@ -3,6 +3,7 @@
 use crate::Error;
 use crate::auth::{AccessKey, Auth, KeyPlace, Role};
 use crate::context::Context;
+use crate::id::AccessKeyId;
 use crate::policy::{Action, Target, allows};
 use crate::store::Access;
 
@@ -19,6 +20,17 @@ pub struct AgentPage {
 }
 
 impl Auth<'_> {
+    /// One of those who may report usage.
+    ///
+    /// # Errors
+    /// `Forbidden` for any caller but an operator and the program; `NotFound`.
+    pub async fn agent(&self, context: &Context, id: AccessKeyId) -> Result<AccessKey, Error> {
+        let Self(inner) = self;
+        allows(&context.caller, Action::ListAgents, Target::Service)?;
+        let key = inner.store.begin(Access::Read).await?.access_key_by_id(id).await?;
+        key.filter(|key| key.role == Role::Agent).ok_or(Error::NotFound { what: "agent" })
+    }
+
     /// Who may report usage, newest first.
     ///
     /// # Errors

@@ -431,6 +431,10 @@ impl AccessKeys for MemoryTx {
         Ok(self.state().access_keys.rows.get(digest).cloned())
     }
 
+    async fn access_key_by_id(&mut self, id: AccessKeyId) -> Result<Option<AccessKey>, StoreError> {
+        Ok(self.state().access_keys.rows.values().find(|key| key.id == id).cloned())
+    }
+
     async fn list_access_keys(
         &mut self,
         role: Role,

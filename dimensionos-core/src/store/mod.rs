@@ -178,6 +178,8 @@ pub trait AccessKeys {
     async fn insert_access_key(&mut self, key: &AccessKey) -> Result<(), StoreError>;
     /// A key by the digest of its token.
     async fn access_key(&mut self, digest: &SecretDigest) -> Result<Option<AccessKey>, StoreError>;
+    /// A key by its id.
+    async fn access_key_by_id(&mut self, id: AccessKeyId) -> Result<Option<AccessKey>, StoreError>;
     /// The keys of a role: newest first, those of one instant by their ids, the highest first; at most `limit` of them,
     /// after the place of one that was listed before.
     async fn list_access_keys(

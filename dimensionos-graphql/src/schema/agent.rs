@@ -10,7 +10,7 @@ use crate::schema::page::{self, PageInfo, cursor};
 #[derive(Debug, SimpleObject)]
 pub struct Agent {
     /// Names the agent.
-    id: ID,
+    pub(crate) id: ID,
     /// What it is called.
     name: String,
     /// When it was created.

@@ -1,10 +1,11 @@
 use async_graphql::{Context, ID, Interface, Object, Result};
-use dimensionos_core::id::{SessionId, ViolationId};
+use dimensionos_core::id::{AccessKeyId, SessionId, ViolationId};
 use dimensionos_core::{AccountId, Error};
 
 use crate::engine::Asked;
 use crate::error::dress;
 use crate::schema::account::Account;
+use crate::schema::agent::Agent;
 use crate::schema::session::Session;
 use crate::schema::violation::Violation;
 
@@ -14,6 +15,8 @@ use crate::schema::violation::Violation;
 pub enum Node {
     /// An account.
     Account(Box<Account>),
+    /// Who may report usage.
+    Agent(Agent),
     /// A session.
     Session(Session),
     /// Something found against an account.
@@ -49,6 +52,10 @@ async fn find(asked: &Asked, id: &ID) -> Result<Option<Node>, Error> {
     if let Ok(id) = id.parse::<ViolationId>() {
         let violation = asked.platform.tos().violation(&asked.context, id).await?;
         return Ok(Some(Node::Violation(Box::new(Violation::new(&violation, asked.platform.clock().now())))));
+    }
+    if let Ok(id) = id.parse::<AccessKeyId>() {
+        let key = asked.platform.auth().agent(&asked.context, id).await?;
+        return Ok(Some(Node::Agent((&key).into())));
     }
     let Ok(id) = id.parse::<AccountId>() else { return Ok(None) };
     let row = asked.platform.users().account(&asked.context, id).await?;

@@ -146,6 +146,7 @@ ports! {
     AccessKeys {
         writes insert_access_key(key: &AccessKey) -> ();
         asks access_key(digest: &SecretDigest) -> Option<AccessKey>;
+        asks access_key_by_id(id: AccessKeyId) -> Option<AccessKey>;
         asks list_access_keys(role: Role, after: Option<KeyPlace>, limit: u64) -> Vec<AccessKey>;
     }
     Tiers {

@@ -96,6 +96,9 @@ pub async fn a_key_name_is_given_once_a_role(store: &dyn Store) {
     let mut tx = read(store).await;
     assert_eq!(tx.access_key(&digest(2)).await.unwrap(), Some(key(2, Role::Operator, "one")));
     assert_eq!(tx.access_key(&digest(3)).await.unwrap(), None);
+    let by_id = |number| AccessKeyId::from_bits(number);
+    assert_eq!(tx.access_key_by_id(by_id(1)).await.unwrap(), Some(key(1, Role::Agent, "one")));
+    assert_eq!(tx.access_key_by_id(by_id(3)).await.unwrap(), None);
 }
 
 pub async fn keys_of_a_role_are_listed_newest_first_in_pages(store: &dyn Store) {
