@@ -11,9 +11,12 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 const ASKED: &str = "x-dimensionos-session";
-const LOCAL: &str = "dimensionos-refresh";
 const TOKENS: &str = "tokens { accessToken refreshToken refreshTokenExpiresAt }";
 const OTHER_PASSWORD: &str = "copper lantern meadow 58";
+
+fn local(server: &Server) -> String {
+    format!("dimensionos-refresh-{}", server.address.rsplit(':').next().unwrap())
+}
 
 /// A page in a browser, as far as cookies go.
 struct Page<'a> {
@@ -28,11 +31,16 @@ impl<'a> Page<'a> {
         Self { server, origin: server.address.clone(), cookie: None, access: None }
     }
 
+    /// What its cookie is called, on this machine.
+    fn name(&self) -> String {
+        local(self.server)
+    }
+
     fn request(&self, query: &str) -> RequestBuilder {
         let mut request = post(self.server, json!({ "query": query }).to_string()).header(ASKED, "cookie");
         request = request.header("origin", &self.origin);
         if let Some(cookie) = &self.cookie {
-            request = request.header("cookie", format!("theme=dark; {LOCAL}={cookie}"));
+            request = request.header("cookie", format!("theme=dark; {}={cookie}", self.name()));
         }
         if let Some(access) = &self.access {
             request = request.bearer_auth(access);
@@ -45,7 +53,7 @@ impl<'a> Page<'a> {
         let reply = Reply::to(self.request(query)).await;
         if let Some(set) = reply.header("set-cookie") {
             let (name, value) = set.split(';').next().unwrap().split_once('=').unwrap();
-            assert_eq!(name, LOCAL);
+            assert_eq!(name, self.name());
             self.cookie = (!set.contains("Max-Age=0;")).then(|| value.to_owned());
         }
         reply.json()
@@ -199,7 +207,7 @@ async fn a_cookie_without_the_header_changes_nothing() {
     let mut page = Page::of(&server);
     page.sign_in(&register("ada@example.org")).await;
     let without = |query: &str| {
-        let cookie = format!("{LOCAL}={}", page.cookie.as_ref().unwrap());
+        let cookie = format!("{}={}", page.name(), page.cookie.as_ref().unwrap());
         let request = post(&server, json!({ "query": query }).to_string()).header("cookie", cookie);
         Reply::to(request.header("origin", &page.origin).bearer_auth(page.access.as_ref().unwrap()))
     };
@@ -269,7 +277,7 @@ async fn the_cookie_is_held_to_the_host_and_to_tls_but_on_the_developers_own_mac
     let production = production.with("PEPPER", &key("ab")).with("SIGNING_KEY", &key("cd"));
     let production = production.with("BILLING_PUBLIC_KEY", &key("ef"));
     for (home, email, host, expected) in [
-        (&development, "ada@example.org", None, "dimensionos-refresh=dimr_"),
+        (&development, "ada@example.org", None, "dimensionos-refresh-"),
         (&development, "bob@example.org", Some("api.example"), "__Host-dimensionos-refresh=dimr_"),
         (&production, "ada@example.org", None, "__Host-dimensionos-refresh=dimr_"),
     ] {
@@ -290,7 +298,7 @@ async fn the_cookie_is_held_to_the_host_and_to_tls_but_on_the_developers_own_mac
         // The other name, which a subdomain may have set, is not looked at.
         let (name, rest) = set.split_once('=').unwrap();
         let token = rest.split(';').next().unwrap();
-        let other = if name.starts_with("__Host-") { LOCAL } else { "__Host-dimensionos-refresh" };
+        let other = if name.starts_with("__Host-") { local(&server) } else { "__Host-dimensionos-refresh".to_owned() };
         assert_eq!(ask(DO_REFRESH, &format!("{other}={token}")).await.code(), "TOKEN_INVALID");
         let refreshed = ask(DO_REFRESH, &format!("{other}=dimr_planted; {name}={token}")).await;
         assert_eq!(refreshed.json()["data"]["refresh"]["tokens"]["refreshToken"], "", "{}", refreshed.text);

@@ -1,10 +1,12 @@
 import type { ComponentChildren } from "preact";
 import { lazy, Suspense } from "preact/compat";
+import { useEffect } from "preact/hooks";
 
 import { connection } from "./api/live";
 import { session, signOut } from "./api/session";
 import { AccountPages } from "./pages/account";
 import { Gate } from "./pages/gate";
+import { kept } from "./pages/kept";
 import { StoredData } from "./pages/stored";
 import { route } from "./route";
 import { useAction } from "./ui/action";
@@ -15,13 +17,15 @@ import { Button, Refused, Waiting } from "./ui/parts";
 const OperatorPages = lazy(() => import("./pages/operator"));
 
 export function App() {
+  const shown = `${session.value.state} ${kept.value === null}`;
+  useEffect(() => begin(), [shown, route.value]);
   return (
     <>
-      <a class="skip" href="#content">
+      <button type="button" class="skip" onClick={() => document.querySelector("main")?.focus()}>
         To the content
-      </a>
+      </button>
       <Top />
-      <main id="content">
+      <main tabIndex={-1}>
         <Page />
       </main>
       <PasswordCheck />
@@ -32,11 +36,26 @@ export function App() {
   );
 }
 
+/** Says which page it is, and has the keyboard and screen readers begin where it begins. */
+function begin(): void {
+  requestAnimationFrame(() => {
+    const heading = document.querySelector<HTMLElement>("main h1");
+    document.title = heading ? `${heading.textContent} · DimensionOS` : "DimensionOS";
+    // What had the keyboard may be gone with the page before.
+    if (document.activeElement === document.body) heading?.focus();
+  });
+}
+
 function Page() {
   const isOperators = route.value.startsWith("operator");
   switch (session.value.state) {
     case "unknown":
-      return <Waiting lines={6} />;
+      return (
+        <>
+          <Refused refusal={session.value.because ?? null} />
+          <Waiting lines={6} />
+        </>
+      );
     case "operator":
       return (
         <Suspense fallback={<Waiting lines={6} />}>
@@ -46,7 +65,8 @@ function Page() {
     case "out":
       return route.value === "stored" ? <StoredData /> : <Gate isOperators={isOperators} />;
     case "account":
-      return <AccountPages />;
+      // Another account is another page: nothing of the one before is left on it.
+      return <AccountPages key={session.value.account} />;
   }
 }
 
@@ -98,7 +118,8 @@ function Top() {
 }
 
 function Tab({ to, children }: { to: string; children: ComponentChildren }) {
-  const isHere = to === "" || to === "operator" ? route.value === to : route.value.startsWith(to);
+  const isFirst = to === "" || to === "operator";
+  const isHere = isFirst ? !isAnother(route.value) : route.value.startsWith(to);
   return (
     <a href={`#/${to}`} {...(isHere && { "aria-current": "page" })}>
       {children}
@@ -113,6 +134,12 @@ const CONNECTIONS = {
   offline: "offline",
   stopped: "not live",
 } as const;
+
+/** Whether an address is that of one of the pages behind the first. */
+function isAnother(address: string): boolean {
+  const others = [...ACCOUNT_PAGES.slice(1), ...OPERATOR_PAGES.slice(1)];
+  return others.some(([to]) => address.startsWith(to));
+}
 
 /** Whether what is shown is of now. */
 function Connected() {

@@ -3,6 +3,7 @@
 //! A page asks for it by a header. No page of another origin can send one without asking this server first, and no form
 //! or link sends any, so a cookie that a browser adds by itself changes nothing.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -32,39 +33,44 @@ const FOREIGN: Malformed = Malformed {
 enum Place {
     /// Sent over TLS alone, to this very host; its name has browsers hold it to that, so no subdomain can plant one.
     Host,
-    /// The same without TLS, on the developer's own machine.
-    Loopback,
+    /// The same without TLS, on the developer's own machine. Cookies know no ports: so that two servers there leave each
+    /// other's alone, the name has it.
+    Loopback(u16),
 }
 
 impl Place {
     /// Browsers count plain HTTP to a loopback host as secure in most things, but not all of them in this.
     fn of(environment: Environment, headers: &HeaderMap) -> Self {
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-        let is_loopback = ["localhost", "127.0.0.1", "[::1]"].iter().any(|name| {
-            let port = host.strip_prefix(name);
-            port.is_some_and(|port| port.is_empty() || port.starts_with(':'))
+        let port = ["localhost", "127.0.0.1", "[::1]"].iter().find_map(|name| {
+            let port = host.strip_prefix(name)?;
+            if port.is_empty() { Some(80) } else { port.strip_prefix(':')?.parse().ok() }
         });
-        if is_loopback && environment == Environment::Development { Self::Loopback } else { Self::Host }
+        match port {
+            Some(port) if environment == Environment::Development => Self::Loopback(port),
+            _ => Self::Host,
+        }
     }
 
-    const fn name(self) -> &'static str {
+    fn name(self) -> Cow<'static, str> {
         match self {
-            Self::Host => "__Host-dimensionos-refresh",
-            Self::Loopback => "dimensionos-refresh",
+            Self::Host => "__Host-dimensionos-refresh".into(),
+            Self::Loopback(port) => format!("dimensionos-refresh-{port}").into(),
         }
     }
 
     const fn attributes(self) -> &'static str {
         match self {
             Self::Host => "Path=/; HttpOnly; SameSite=Strict; Secure",
-            Self::Loopback => "Path=/; HttpOnly; SameSite=Strict",
+            Self::Loopback(_) => "Path=/; HttpOnly; SameSite=Strict",
         }
     }
 
     fn held(self, headers: &HeaderMap) -> Option<RefreshToken> {
         let lists = headers.get_all(header::COOKIE).iter().filter_map(|list| list.to_str().ok());
         let mut pairs = lists.flat_map(|list| list.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        pairs.find(|(name, _)| *name == self.name()).map(|(_, value)| RefreshToken::new(value))
+        let own = self.name();
+        pairs.find(|(name, _)| *name == own).map(|(_, value)| RefreshToken::new(value))
     }
 
     /// What a browser is told. The text is wiped; the header's own copy ends with the answer.
@@ -130,12 +136,15 @@ mod tests {
 
     #[test]
     fn a_cookie_without_tls_is_for_development_on_the_own_machine_alone() {
-        for host in ["localhost", "localhost:8000", "127.0.0.1:8000", "[::1]:8000", "[::1]"] {
+        for (host, port) in
+            [("localhost", 80), ("localhost:8000", 8000), ("127.0.0.1:8001", 8001), ("[::1]:8000", 8000), ("[::1]", 80)]
+        {
             let headers = headers(header::HOST, host);
-            assert_eq!(Place::of(Environment::Development, &headers), Place::Loopback, "{host}");
+            assert_eq!(Place::of(Environment::Development, &headers), Place::Loopback(port), "{host}");
             assert_eq!(Place::of(Environment::Production, &headers), Place::Host, "{host}");
         }
-        for host in ["localhost.example", "127.0.0.1.example:80", "api.example", "127.0.0.10", "[::1", ""] {
+        for host in ["localhost.example", "127.0.0.1.example:80", "api.example", "127.0.0.10", "[::1", "localhost:", ""]
+        {
             assert_eq!(Place::of(Environment::Development, &headers(header::HOST, host)), Place::Host, "{host}");
         }
         assert_eq!(Place::of(Environment::Development, &HeaderMap::new()), Place::Host);
@@ -146,10 +155,11 @@ mod tests {
         let held = |place: Place, cookies| {
             place.held(&headers(header::COOKIE, cookies)).map(|token| token.expose().to_owned())
         };
-        let cookies = "theme=dark; dimensionos-refresh=one; __Host-dimensionos-refresh=two; other";
-        assert_eq!(held(Place::Loopback, cookies).as_deref(), Some("one"));
+        let cookies = "theme=dark; dimensionos-refresh-80=one; __Host-dimensionos-refresh=two; other";
+        assert_eq!(held(Place::Loopback(80), cookies).as_deref(), Some("one"));
+        assert_eq!(held(Place::Loopback(8000), cookies), None);
         assert_eq!(held(Place::Host, cookies).as_deref(), Some("two"));
-        assert_eq!(held(Place::Host, "x__Host-dimensionos-refresh=two; dimensionos-refresh=one"), None);
+        assert_eq!(held(Place::Host, "x__Host-dimensionos-refresh=two; dimensionos-refresh-80=one"), None);
     }
 
     #[test]
@@ -163,8 +173,8 @@ mod tests {
         );
         assert!(!format!("{told:?} {set:?}").contains("abc"));
         assert_eq!(
-            Place::Loopback.told(&CookieChange::Removed, now).unwrap().to_str().unwrap(),
-            "dimensionos-refresh=; Max-Age=0; Path=/; HttpOnly; SameSite=Strict"
+            Place::Loopback(80).told(&CookieChange::Removed, now).unwrap().to_str().unwrap(),
+            "dimensionos-refresh-80=; Max-Age=0; Path=/; HttpOnly; SameSite=Strict"
         );
     }
 }

@@ -4,7 +4,7 @@ import { type Client, createClient } from "graphql-ws";
 import { graphql, type AccountEventsSubscription, type UsageSubscription } from "../gql";
 import { Refusal } from "./refusal";
 import { Series } from "./series";
-import { renew, session, token } from "./session";
+import { renew, type Session, session, token } from "./session";
 
 const Usage = graphql(`
   subscription Usage {
@@ -38,6 +38,8 @@ export type AccountEvent = AccountEventsSubscription["accountEvents"];
 export type Connection = "connecting" | "live" | "reconnecting" | "offline" | "stopped";
 
 export const connection = signal<Connection>("stopped");
+/** Counts how often the connection came back: what could not be read meanwhile is read again. */
+export const comebacks = signal(0);
 /** The newest reading; kept while the connection is away, with its time. */
 export const metrics = signal<Metrics | null>(null);
 /** The last quarter of an hour of readings. */
@@ -53,14 +55,22 @@ const PONG_MS = 5_000;
 export function follow(heard: (event: AccountEvent) => void, refused: (code: string) => void): () => void {
   let client: Client | undefined;
   let socket: WebSocket | undefined;
+  let streams: (() => void)[] = [];
   let tries = 0;
   let retry: ReturnType<typeof setTimeout> | undefined;
   let awaited: ReturnType<typeof setTimeout> | undefined;
   let isOver = false;
+  const whose = subjectOf(session.peek());
+
+  /** Streams end first: what is still connecting would otherwise ask for them on a socket that is closing. */
+  function close(): void {
+    for (const end of streams) end();
+    void client?.dispose();
+  }
 
   function open(): void {
     clearTimeout(retry);
-    void client?.dispose();
+    close();
     connection.value = tries === 0 ? "connecting" : "reconnecting";
     const opened = createClient({
       url: `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/graphql`,
@@ -83,12 +93,13 @@ export function follow(heard: (event: AccountEvent) => void, refused: (code: str
       void again(cause);
     };
     const ended = { error: lost, complete: () => lost(null) };
-    opened.subscribe<UsageSubscription>(
+    const usage = opened.subscribe<UsageSubscription>(
       { query: Usage },
       {
         ...ended,
         next: ({ data, errors }) => {
           if (!data) return lost(errors?.[0]?.extensions?.["code"]);
+          if (tries > 0) comebacks.value += 1;
           tries = 0;
           connection.value = "live";
           metrics.value = data.usage;
@@ -96,10 +107,11 @@ export function follow(heard: (event: AccountEvent) => void, refused: (code: str
         },
       },
     );
-    opened.subscribe<AccountEventsSubscription>(
+    const events = opened.subscribe<AccountEventsSubscription>(
       { query: AccountEvents },
       { ...ended, next: ({ data }) => data && heard(data.accountEvents) },
     );
+    streams = [usage, events];
   }
 
   async function again(cause: unknown): Promise<void> {
@@ -126,14 +138,15 @@ export function follow(heard: (event: AccountEvent) => void, refused: (code: str
     const isAway = connection.value === "reconnecting" || connection.value === "offline";
     if (isAway && navigator.onLine && document.visibilityState === "visible") open();
   };
-  const away = () => connection.value === "reconnecting" && (connection.value = "offline");
+  const away = () => client?.terminate();
   addEventListener("online", now);
   addEventListener("offline", away);
   document.addEventListener("visibilitychange", now);
   // A socket that is open goes on with the new token.
   const renewing = effect(() => {
     const authorization = `Bearer ${token.value ?? ""}`;
-    if (socket?.readyState === WebSocket.OPEN && token.peek() !== null) {
+    // Of the same account: another's is no renewal, and this is about to end.
+    if (socket?.readyState === WebSocket.OPEN && subjectOf(session.peek()) === whose) {
       socket.send(JSON.stringify({ type: "ping", payload: { authorization } }));
     }
   });
@@ -147,9 +160,13 @@ export function follow(heard: (event: AccountEvent) => void, refused: (code: str
     removeEventListener("online", now);
     removeEventListener("offline", away);
     document.removeEventListener("visibilitychange", now);
-    void client?.dispose();
+    close();
     connection.value = "stopped";
   };
+}
+
+function subjectOf(of: Session): string | null {
+  return of.state === "account" ? of.account : null;
 }
 
 /** Forgets what was read, as for another account. */

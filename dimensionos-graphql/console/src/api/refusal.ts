@@ -1,3 +1,5 @@
+import { moment } from "../format";
+
 /** What the server answered in place of a result, or that it did not answer. */
 export class Refusal extends Error {
   constructor(
@@ -22,6 +24,8 @@ export class Refusal extends Error {
 
 /** The code of a server that could not be reached: it has no word for that itself. */
 export const UNREACHABLE = "UNREACHABLE";
+/** The code of what was asked by one and answered when another was signed in. */
+export const SUPERSEDED = "SUPERSEDED";
 
 /** In words a person understands, with what to do. The code stands beside them, for whoever is asked for help. */
 export function inWords(refusal: Refusal): string {
@@ -29,6 +33,8 @@ export function inWords(refusal: Refusal): string {
   switch (refusal.code) {
     case UNREACHABLE:
       return "The server cannot be reached. Nothing was lost; try again in a moment.";
+    case SUPERSEDED:
+      return "Somebody else is signed in by now, and nothing more was done.";
     case "UNAUTHENTICATED":
     case "TOKEN_INVALID":
     case "TOKEN_REUSED":
@@ -46,7 +52,7 @@ export function inWords(refusal: Refusal): string {
     case "REAUTHENTICATION_REQUIRED":
       return "This asks for your password once more.";
     case "WEAK_PASSWORD":
-      return `That password is too easy to guess. ${refusal.fact("hint") ?? "Take a few unrelated words."}`;
+      return `That password will not do: ${refusal.fact("hint") ?? "take a few unrelated words"}.`.replace("..", ".");
     case "IDENTITY_UNAVAILABLE":
       return "No account can be opened with that. If it is yours, sign in or use a recovery code.";
     case "RATE_LIMITED":
@@ -63,7 +69,7 @@ export function inWords(refusal: Refusal): string {
     case "TERMS_DUE":
       return "The terms of service have changed. Accept them first.";
     case "QUOTA_EXCEEDED":
-      return `The limit for ${words(refusal.fact("resource") ?? "this")} is reached.`;
+      return `The limit for ${words(refusal.fact("resource") ?? "this")} is reached${until(refusal.fact("resetsAt"))}.`;
     case "PAYMENT_REQUIRED":
       return "That tier has to be paid for first: paste an attestation or a voucher under Payment.";
     case "ATTESTATION_INVALID":
@@ -85,6 +91,10 @@ export function inWords(refusal: Refusal): string {
 export function words(name: string): string {
   const text = name.toLowerCase().replaceAll("_", " ");
   return text.replace(/\b(api|cpu|ram|cancelled)\b/, (word) => (word === "cancelled" ? word : word.toUpperCase()));
+}
+
+function until(instant: string | null): string {
+  return instant === null ? "" : `; there is more from ${moment(instant)} on`;
 }
 
 function duration(seconds: number): string {

@@ -20,18 +20,24 @@ export class Series {
   /** Counts up with each change, for who draws it. */
   readonly version = signal(0);
   private points: Point[] = [];
-  private isInterrupted = false;
+  /** When the page stopped looking, by its own clock; null while it looks. */
+  private awaySince: number | null = null;
+  /** The shortest time that a reading took from the one clock to the other: how far they are apart, and no less. */
+  private lag = Number.POSITIVE_INFINITY;
   private counted: { at: number; sent: number | null; received: number | null } | null = null;
 
   add(metrics: Metrics): void {
     const at = Date.parse(metrics.at) / 1000;
     const last = this.points.at(-1);
     if (last && at <= last.at) return;
-    if (last && (this.isInterrupted || at - last.at > GAP_SECONDS)) {
+    this.lag = Math.min(this.lag, Date.now() / 1000 - at);
+    // The first that comes after a break may still be of before it.
+    const isBack = this.awaySince !== null && at + this.lag >= this.awaySince;
+    if (last && (isBack || at - last.at > GAP_SECONDS)) {
       this.points.push(nothing((last.at + at) / 2));
       this.counted = null;
     }
-    this.isInterrupted = false;
+    if (isBack) this.awaySince = null;
     const { bytesSent: sent, bytesReceived: received } = metrics.network;
     const seconds = this.counted ? at - this.counted.at : 0;
     this.points.push({
@@ -52,12 +58,13 @@ export class Series {
 
   /** What comes next is not drawn on from what came last: between them nobody looked. */
   interrupt(): void {
-    this.isInterrupted = true;
+    this.awaySince ??= Date.now() / 1000;
   }
 
   clear(): void {
     this.points = [];
     this.counted = null;
+    this.awaySince = null;
     this.version.value += 1;
   }
 

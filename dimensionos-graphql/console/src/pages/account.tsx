@@ -1,8 +1,8 @@
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 
-import { type AccountEvent, follow, forgetReadings } from "../api/live";
-import { inWords, Refusal, words } from "../api/refusal";
+import { type AccountEvent, comebacks, follow, forgetReadings } from "../api/live";
+import { inWords, Refusal, SUPERSEDED, words } from "../api/refusal";
 import { ask } from "../api/session";
 import { graphql, type StandingQuery } from "../gql";
 import { route } from "../route";
@@ -11,7 +11,7 @@ import { Findings } from "./findings";
 import { History } from "./history";
 import { Kept, kept } from "./kept";
 import { Now } from "./now";
-import { PaymentPage } from "./payment";
+import { Pay, PaymentPage } from "./payment";
 import { Security } from "./security";
 import { StandingBanner } from "./standing";
 import { StoredData } from "./stored";
@@ -45,12 +45,24 @@ export const standing = signal<Standing | null>(null);
 /** How asking for it was refused last. */
 const refusal = signal<Refusal | null>(null);
 /** What happened while this page was open, newest first. */
-export const happened = signal<{ at: number; said: string }[]>([]);
+export const happened = signal<Happening[]>([]);
+let heard = 0;
+
+interface Happening {
+  key: number;
+  at: number;
+  /** What it takes the place of; null where it stands by itself. */
+  about: string | null;
+  said: string;
+}
 
 /** Events that the page keeps. */
 const MAX_HAPPENED = 20;
-/** How often an account that cannot be followed is asked for. */
+/** How often an account that cannot be followed is asked for: often at first, and then so that it costs few calls. */
 const LOOK_AGAIN_MS = 3_000;
+const LOOK_SELDOM_MS = 60_000;
+/** Looks at the short distance, a minute of them. */
+const OFTEN = 20;
 
 /** Reads how the account stands. */
 export async function readStanding(): Promise<void> {
@@ -59,8 +71,10 @@ export async function readStanding(): Promise<void> {
     refusal.value = null;
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
+    // Somebody else's page by now.
+    if (error.code === SUPERSEDED) return;
     refusal.value = error;
-    if (error.code.startsWith("SERVICE_CANCELLED")) standing.value = null;
+    if (error.code === "SERVICE_CANCELLED") standing.value = null;
   }
 }
 
@@ -76,6 +90,7 @@ export function AccountPages() {
     return () => {
       standing.value = null;
       happened.value = [];
+      refusal.value = null;
       forgetReadings();
     };
   }, []);
@@ -84,14 +99,30 @@ export function AccountPages() {
   // What cannot be followed is looked at, so that the end of a suspension shows without a reload.
   useEffect(() => {
     if (followed) return undefined;
-    const looking = setInterval(() => void readStanding(), LOOK_AGAIN_MS);
-    return () => clearInterval(looking);
+    let looks = 0;
+    const look = () => {
+      looks += 1;
+      void readStanding();
+      looking = setTimeout(look, looks < OFTEN ? LOOK_AGAIN_MS : LOOK_SELDOM_MS);
+    };
+    let looking = setTimeout(look, LOOK_AGAIN_MS);
+    return () => clearTimeout(looking);
   }, [followed]);
+  // What happened while the connection was away is not told again.
+  useEffect(() => void (comebacks.value > 0 && readStanding()), [comebacks.value]);
 
   if (kept.value) return <Kept />;
+  const paying = route.value === "payment" ? <Pay /> : null;
   const isClosed = refusal.value?.code === "SERVICE_CANCELLED";
   if (!standing.value && !isClosed) {
-    return refusal.value ? <Refused refusal={refusal.value} /> : <Waiting lines={8} />;
+    if (!refusal.value) return <Waiting lines={8} />;
+    return (
+      <>
+        <h1 tabIndex={-1}>The account cannot be shown</h1>
+        <Refused refusal={refusal.value} />
+        {paying ?? <a href="#/payment">Paying goes on.</a>}
+      </>
+    );
   }
   return (
     <>
@@ -119,7 +150,11 @@ function Shown() {
 }
 
 function hear(event: AccountEvent): void {
-  happened.value = [{ at: Date.now(), said: inPlainWords(event) }, ...happened.value].slice(0, MAX_HAPPENED);
+  const said = inPlainWords(event);
+  // Of a limit that is crossed to and fro, the last time is told: what matters would be pushed out.
+  const about = event.__typename === "QuotaCrossed" ? `${event.resource} ${event.percent}` : null;
+  const others = happened.value.filter((one) => about === null || one.about !== about);
+  happened.value = [{ key: (heard += 1), at: Date.now(), about, said }, ...others].slice(0, MAX_HAPPENED);
   if (event.__typename !== "QuotaCrossed") void readStanding();
 }
 

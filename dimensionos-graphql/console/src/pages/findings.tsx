@@ -1,6 +1,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 
+import { comebacks } from "../api/live";
 import { Refusal, words } from "../api/refusal";
 import { ask } from "../api/session";
 import { day, fromNow } from "../format";
@@ -57,7 +58,7 @@ export function Findings() {
     }
   };
   const newest = happened.value[0]?.at;
-  useEffect(() => void read(null), [newest]);
+  useEffect(() => void read(null), [newest, comebacks.value]);
   return (
     <>
       <h1 tabIndex={-1}>Findings</h1>

@@ -3,7 +3,8 @@ import { signal } from "@preact/signals";
 import { type Way, identityOf } from "../api/identity";
 import { withProof } from "../api/proof";
 import { Refusal } from "../api/refusal";
-import { type Access, operatorSignedIn, session, signedIn } from "../api/session";
+import { operatorSignedIn, session, signedIn } from "../api/session";
+import type { Access } from "../api/token";
 import { post } from "../api/transport";
 import { graphql, type IdentityInput, type ProofInput } from "../gql";
 import { go, route } from "../route";
@@ -14,17 +15,17 @@ import { Kept, kept } from "./kept";
 
 const Login = graphql(`
   mutation Login($input: LoginInput!) {
-    login(input: $input) { tokens { accessToken accessTokenExpiresAt } }
+    login(input: $input) { tokens { accessToken } }
   }
 `);
 const Register = graphql(`
   mutation Register($input: RegisterInput!) {
-    register(input: $input) { tokens { accessToken accessTokenExpiresAt } accountNumber recoveryCodes }
+    register(input: $input) { tokens { accessToken } accountNumber recoveryCodes }
   }
 `);
 const Recover = graphql(`
   mutation Recover($input: RecoverInput!) {
-    recover(input: $input) { tokens { accessToken accessTokenExpiresAt } }
+    recover(input: $input) { tokens { accessToken } }
   }
 `);
 const WhoseToken = graphql(`
@@ -36,7 +37,7 @@ const WhoseToken = graphql(`
 /** What is seen by whoever is not signed in. */
 export function Gate({ isOperators }: { isOperators: boolean }) {
   const because = session.value.state === "out" ? session.value.because : undefined;
-  if (kept.value) return <Kept />;
+  if (kept.value?.whose === null) return <Kept />;
   return (
     <div class="gate">
       <div>
@@ -152,7 +153,7 @@ function SignUp() {
     const { register } = await withProof(attempt, () => tell(WORKING));
     const { accountNumber, recoveryCodes, tokens } = register;
     // Signed in only once what is shown this once has been taken down.
-    kept.value = { accountNumber: accountNumber ?? null, recoveryCodes, goOn: () => enter(tokens) };
+    kept.value = { accountNumber: accountNumber ?? null, recoveryCodes, whose: null, goOn: () => enter(tokens) };
   });
   return (
     <Card title="Sign up">
@@ -198,7 +199,12 @@ function RecoverAccount() {
 function OperatorSignIn() {
   const action = useAction(async (_, form: FormData) => {
     const token = text(form, "token").trim();
-    await post(WhoseToken, {}, token);
+    try {
+      await post(WhoseToken, {}, token);
+    } catch (error) {
+      const isOther = error instanceof Refusal && /^(TOKEN_|UNAUTHENTICATED|FORBIDDEN)/.test(error.code);
+      throw isOther ? new Refusal("INVALID_INPUT", "it is no token of an operator of this server") : error;
+    }
     operatorSignedIn(token);
   });
   const command = "dimensionos-graphql operator create --name NAME";

@@ -1,9 +1,10 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 
+import { comebacks } from "../api/live";
 import { Refusal, words } from "../api/refusal";
 import { ask } from "../api/session";
-import { bitsPerSecond, bytes, count, figure, memory, moment } from "../format";
+import { bitsPerSecond, bytes, cores, count, figure, memory, moment } from "../format";
 import { graphql, type Resolution, type Resource, type UsageHistoryQuery } from "../gql";
 import { Chart, type Columns } from "../ui/chart";
 import { Card, Empty, Refused, Waiting } from "../ui/parts";
@@ -55,7 +56,7 @@ const mean = (point: Points[number]) => point.average;
 
 /** Each resource in the unit that people read it in. */
 const RESOURCES: Partial<Record<Resource, Shown>> & Record<"CPU", Shown> = {
-  CPU: { name: "Processor", value: mean, format: (thousandths) => `${figure(thousandths / 1000)} cores` },
+  CPU: { name: "Processor", value: mean, format: (thousandths) => cores(thousandths / 1000) },
   RAM: { name: "Memory", value: mean, format: (value) => memory(value / 1_048_576) },
   STORAGE: { name: "Storage", value: mean, format: bytes },
   FILES: { name: "Files", value: mean, format: count },
@@ -94,7 +95,7 @@ export function History() {
     return () => {
       isCurrent = false;
     };
-  }, [resource.value, from, to, resolution]);
+  }, [resource.value, from, to, resolution, comebacks.value]);
 
   if (standing.value?.status === "SUSPENDED") {
     return (
@@ -141,7 +142,7 @@ export function History() {
       >
         <Refused refusal={refusal.value} />
         {points.value === null ? (
-          <Waiting lines={7} />
+          refusal.value === null && <Waiting lines={7} />
         ) : (
           <>
             <Chart

@@ -1,9 +1,13 @@
 import { signal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
 
+import { whenHolderChanges } from "../api/session";
 import { Card, Copy } from "../ui/parts";
 
 /** What is shown this once. */
 export interface ShownOnce {
+  /** The account they are of; null before its first sign-in. */
+  whose: string | null;
   accountNumber: string | null;
   recoveryCodes: readonly string[];
   goOn: () => void;
@@ -11,9 +15,18 @@ export interface ShownOnce {
 
 export const kept = signal<ShownOnce | null>(null);
 
+// They are nobody else's to see, and are not left on the page when their holder has gone.
+whenHolderChanges(() => (kept.value = null));
+
 /** The account number and the recovery codes, to copy or to print. */
 export function Kept() {
   const shown = kept.value;
+  useEffect(() => {
+    // They would be gone for good.
+    const ask = (event: BeforeUnloadEvent) => event.preventDefault();
+    addEventListener("beforeunload", ask);
+    return () => removeEventListener("beforeunload", ask);
+  }, []);
   if (!shown) return null;
   const { accountNumber, recoveryCodes, goOn } = shown;
   const everything = [...(accountNumber ? [`Account number: ${accountNumber}`, ""] : []), ...recoveryCodes].join("\n");

@@ -33,6 +33,7 @@ export function Now() {
 
 function asOf(): string {
   const reading = metrics.value;
+  if (reading && nobodyMeasures(reading)) return NOT_MEASURED;
   if (!reading) return connection.value === "live" ? NOT_MEASURED : "waiting for the first reading";
   return connection.value === "live" ? `measured ${moment(reading.at)}` : `last measured ${fromNow(reading.at)}`;
 }
@@ -194,9 +195,13 @@ function LiveChart({ title, lines, curves, format, isBinary = false, between }: 
 function HowToMeasure({ id }: { id: string }) {
   return (
     <Card title="Nobody measures this account yet">
-      <p>An agent does. Where the workload runs, with an agent's token of the platform's:</p>
+      <p>
+        An agent does. Whoever runs the server makes a token for it (<code>agent create</code>), and it is started where
+        the workload runs, with <code>--host</code> for a whole machine or <code>--pid</code> for one process:
+      </p>
       <pre tabIndex={0}>
-        dimensionos-agent --server {location.origin} --token TOKEN --account {id} --host
+        {"dimensionos-graphql agent create --name NAME\n"}
+        {`dimensionos-agent --server ${location.origin} --account ${id} --token TOKEN --pid PID`}
       </pre>
     </Card>
   );
@@ -209,8 +214,8 @@ function Happened() {
         <Empty>Nothing yet. Limits that are crossed, changes of status and findings show up here by themselves.</Empty>
       ) : (
         <ol class="events">
-          {happened.value.map(({ at, said }) => (
-            <li key={at}>
+          {happened.value.map(({ key, at, said }) => (
+            <li key={key}>
               <time dateTime={new Date(at).toISOString()}>{moment(at)}</time> {said}
             </li>
           ))}

@@ -3,6 +3,7 @@ import { useEffect } from "preact/hooks";
 
 import { Refusal } from "../api/refusal";
 import { withProof } from "../api/proof";
+import { comebacks } from "../api/live";
 import { ask } from "../api/session";
 import { bitsPerSecond, cents, count, day, fromNow, gigabytes, memory } from "../format";
 import { graphql, type TierName, type TiersQuery } from "../gql";
@@ -83,7 +84,8 @@ const STEPS = {
   ERASED: "the account is erased for good",
 } as const;
 
-function Pay() {
+/** Open to everybody who is signed in, whatever else is not. */
+export function Pay() {
   const done = useSignal<string | null>(null);
   const action = useAction(async (_, form: FormData) => {
     const proof = text(form, "proof").trim();
@@ -113,12 +115,15 @@ function TierTable({ present }: { present: TierName }) {
   const refusal = useSignal<Refusal | null>(null);
   useEffect(() => {
     ask(Tiers, {})
-      .then((answer) => (tiers.value = answer.tiers))
+      .then((answer) => {
+        tiers.value = answer.tiers;
+        refusal.value = null;
+      })
       .catch((error: unknown) => {
         if (!(error instanceof Refusal)) throw error;
         refusal.value = error;
       });
-  }, []);
+  }, [comebacks.value]);
   const changing = useAction(async (_, tier: TierName) => {
     await ask(ChangeTier, { tier });
     await readStanding();
@@ -127,7 +132,7 @@ function TierTable({ present }: { present: TierName }) {
     <Card title="Tiers">
       <Refused refusal={changing.refusal ?? refusal.value} />
       {tiers.value === null ? (
-        <Waiting lines={5} />
+        refusal.value === null && <Waiting lines={5} />
       ) : (
         <div class="scrolled" tabIndex={0} role="group" aria-label="Tiers">
           <table>

@@ -1,6 +1,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 
+import { comebacks } from "../api/live";
 import { Refusal } from "../api/refusal";
 import { withProof } from "../api/proof";
 import { ask, signedIn, signedOut, signOut } from "../api/session";
@@ -28,7 +29,7 @@ const EndSession = graphql(`
 `);
 const ChangePassword = graphql(`
   mutation ChangePassword($current: String!, $new: String!, $proof: ProofInput) {
-    changePassword(current: $current, new: $new, proof: $proof) { tokens { accessToken accessTokenExpiresAt } }
+    changePassword(current: $current, new: $new, proof: $proof) { tokens { accessToken } }
   }
 `);
 const RenewRecoveryCodes = graphql(`
@@ -83,12 +84,13 @@ function SessionList() {
   const read = async () => {
     try {
       me.value = (await ask(Sessions, {})).me;
+      refusal.value = null;
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       refusal.value = error;
     }
   };
-  useEffect(() => void read(), []);
+  useEffect(() => void read(), [comebacks.value]);
   const ending = useAction(async (_, session: string) => {
     await ask(EndSession, { session });
     await read();
@@ -96,14 +98,15 @@ function SessionList() {
   const everywhere = useAction(() => signOut(true));
   const renewing = useAction(async () => {
     const { renewRecoveryCodes } = await confirmed(() => ask(RenewRecoveryCodes, {}));
-    kept.value = { accountNumber: null, recoveryCodes: renewRecoveryCodes.recoveryCodes, goOn: () => undefined };
+    const { recoveryCodes } = renewRecoveryCodes;
+    kept.value = { accountNumber: null, recoveryCodes, whose: standing.value?.id ?? null, goOn: () => undefined };
   });
   return (
     <>
       <Card title="Signed in" aside={<Button action={everywhere}>Sign out everywhere</Button>}>
         <Refused refusal={refusal.value ?? ending.refusal ?? everywhere.refusal} />
         {me.value === null ? (
-          <Waiting />
+          refusal.value === null && <Waiting />
         ) : (
           <ul class="list">
             {me.value.sessions.map((one) => (
@@ -147,7 +150,7 @@ function Password() {
       withProof((proof) => ask(ChangePassword, { current, new: next, proof }), () => tell(WORKING));
     const { changePassword } = await confirmed(change);
     signedIn(changePassword.tokens);
-    tell("Changed.");
+    return "Changed.";
   });
   return (
     <details class="card">

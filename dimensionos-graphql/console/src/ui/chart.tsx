@@ -165,7 +165,8 @@ function clock(at: number, step: number): string {
   if (step >= MONTH) return time.toLocaleDateString("en-GB", { month: "short", year: "numeric" });
   const isMidnight = time.getHours() === 0 && time.getMinutes() === 0;
   if (step >= DAY || isMidnight) return time.toLocaleDateString("en-GB", { day: "numeric", month: "short" });
-  return time.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+  const seconds = step < 60 ? { second: "2-digit" as const } : {};
+  return time.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", ...seconds });
 }
 
 /** The readings with nothing before and nothing behind them. */

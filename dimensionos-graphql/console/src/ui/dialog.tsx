@@ -4,7 +4,7 @@ import { useEffect, useId, useRef } from "preact/hooks";
 
 import { withProof } from "../api/proof";
 import { Refusal } from "../api/refusal";
-import { ask } from "../api/session";
+import { asHolder, ask, whenHolderChanges } from "../api/session";
 import { graphql } from "../gql";
 import { useAction } from "./action";
 import { Field, Form, text } from "./parts";
@@ -48,13 +48,23 @@ interface Waiting {
 
 const waiting = signal<Waiting | null>(null);
 
+function giveUp(): void {
+  const waited = waiting.value;
+  waiting.value = null;
+  waited?.givenUp(new Refusal("REAUTHENTICATION_REQUIRED", "no password was given"));
+}
+
+whenHolderChanges(giveUp);
+
 /** Does what may ask for a password check of the last five minutes; where it does, asks for the password first. */
 export async function confirmed<T>(act: () => Promise<T>): Promise<T> {
   try {
     return await act();
   } catch (error) {
     if (!(error instanceof Refusal) || error.code !== "REAUTHENTICATION_REQUIRED") throw error;
+    const stillHolder = asHolder();
     await new Promise<void>((checked, givenUp) => (waiting.value = { checked, givenUp }));
+    stillHolder();
     return act();
   }
 }
@@ -75,11 +85,6 @@ export function PasswordCheck() {
     waiting.value = null;
     waited?.checked();
   });
-  const giveUp = () => {
-    const waited = waiting.value;
-    waiting.value = null;
-    waited?.givenUp(new Refusal("REAUTHENTICATION_REQUIRED", "no password was given"));
-  };
   return (
     waiting.value && (
       <Dialog title="Your password, once more" close={giveUp}>

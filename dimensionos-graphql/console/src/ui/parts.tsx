@@ -5,12 +5,13 @@ import { inWords, type Refusal } from "../api/refusal";
 import type { Action } from "./action";
 
 /** What was refused, in words, with its code for whoever is asked for help. */
-export function Refused({ refusal }: { refusal: Refusal | null }) {
+export function Refused({ refusal, isPasswordAlone }: { refusal: Refusal | null; isPasswordAlone?: boolean }) {
+  const isWrongPassword = isPasswordAlone && refusal?.code === "INVALID_CREDENTIALS";
   return (
     <div aria-live="polite">
       {refusal && (
         <p class="notice bad">
-          {inWords(refusal)} <code>{refusal.code}</code>
+          {isWrongPassword ? "That is not the password." : inWords(refusal)} <code>{refusal.code}</code>
         </p>
       )}
     </div>
@@ -78,7 +79,7 @@ export function Form({ action, verb, children, isGrave, whose, ...rest }: FormPr
           {action.note}
         </span>
       </div>
-      <Refused refusal={action.refusal} />
+      <Refused refusal={action.refusal} isPasswordAlone={whose !== undefined} />
     </form>
   );
 }
