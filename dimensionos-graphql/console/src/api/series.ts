@@ -3,8 +3,7 @@ import { signal } from "@preact/signals";
 import type { Metrics } from "./live";
 
 /** What is drawn live. */
-export const LINES = ["cores", "megabytes", "sentPerSecond", "receivedPerSecond", "queries", "apiCalls"] as const;
-export type Line = (typeof LINES)[number];
+export type Line = "cores" | "megabytes" | "sentPerSecond" | "receivedPerSecond" | "queries";
 
 /** Seconds that the page keeps. */
 export const WINDOW_SECONDS = 15 * 60;
@@ -47,7 +46,6 @@ export class Series {
       sentPerSecond: rate(this.counted?.sent, sent, seconds),
       receivedPerSecond: rate(this.counted?.received, received, seconds),
       queries: metrics.database.queriesPerSecond,
-      apiCalls: metrics.activity.apiCallsPerHour,
     });
     this.counted = { at, sent, received };
     const oldest = at - WINDOW_SECONDS;
@@ -80,8 +78,7 @@ export class Series {
 }
 
 function nothing(at: number): Point {
-  const empty = { cores: null, megabytes: null, sentPerSecond: null, receivedPerSecond: null, queries: null };
-  return { at, ...empty, apiCalls: null };
+  return { at, cores: null, megabytes: null, sentPerSecond: null, receivedPerSecond: null, queries: null };
 }
 
 /** What was added each second; null before there is something to compare with, and where a month begins anew. */

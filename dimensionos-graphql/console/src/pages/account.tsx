@@ -2,7 +2,7 @@ import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 
 import { type AccountEvent, comebacks, follow, forgetReadings } from "../api/live";
-import { inWords, Refusal, SUPERSEDED, words } from "../api/refusal";
+import { Refusal, SUPERSEDED, words } from "../api/refusal";
 import { ask } from "../api/session";
 import { graphql, type StandingQuery } from "../gql";
 import { route } from "../route";
@@ -169,10 +169,4 @@ function inPlainWords(event: AccountEvent): string {
     case "StepAhead":
       return `${words(event.step)} in ${event.daysBefore} days: ${words(event.reason)}.`;
   }
-}
-
-/** For a page whose parts are refused one by one. */
-export function said(error: unknown): string {
-  if (error instanceof Refusal) return inWords(error);
-  throw error;
 }
