@@ -14,6 +14,9 @@ const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const example = here("../../examples/web/urql.ts");
 const REFRESH = 'mutation { refresh(refreshToken: "") { tokens { accessToken refreshToken } } }';
 
+/** What the cookie is called in development: the port is in it. */
+const COOKIE = `dimensionos-refresh-${new URL(address).port}`;
+
 /** What a browser does with cookies, and Node does not: it keeps them, and names the page that asks. */
 class Browser {
   origin = address;
@@ -39,7 +42,7 @@ class Browser {
     return answer;
   };
 
-  refreshToken = () => this.cookies.get("dimensionos-refresh")?.value;
+  refreshToken = () => this.cookies.get(COOKIE)?.value;
 }
 
 const nodeFetch = globalThis.fetch;
@@ -98,7 +101,7 @@ test("no script can read the refresh token", async () => {
   await signUp(page, email);
   await page.client.mutation(LOGIN, { email, password }).toPromise();
   await page.client.mutation(REFRESH, {}).toPromise();
-  const { attributes } = browser.cookies.get("dimensionos-refresh");
+  const { attributes } = browser.cookies.get(COOKIE);
   assert(attributes.includes("HttpOnly") && attributes.includes("SameSite=Strict") && attributes.includes("Path=/"));
   assert(browser.refreshToken().startsWith("dimr_"));
   assert(browser.seen.some((text) => text.includes("accessToken")));
