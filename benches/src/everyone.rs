@@ -3,15 +3,16 @@
 use async_trait::async_trait;
 use dimensionos_core::allocation::{HeavyUse, HeavyUser, Hold, KeyedDecision, LimitOverride, TierName, TierVersion};
 use dimensionos_core::auth::{AccessKey, KeyId, KeyPlace, PasswordHash, RefreshRecord, Role, Session};
-use dimensionos_core::id::{AccessKeyId, HoldId, ReplicaId, SessionId, ViolationId};
+use dimensionos_core::id::{AccessKeyId, DeploymentId, HoldId, ReplicaId, SessionId, ViolationId};
 use dimensionos_core::jobs::{JobLease, JobRun};
 use dimensionos_core::monitoring::{Bucket, Counter, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow};
 use dimensionos_core::payment::voucher::{Epoch, Nullifier, PublishedKey};
 use dimensionos_core::payment::{Paid, SpentAttestation, Tombstone};
+use dimensionos_core::replicas::{AccountChange, ChangeMark};
 use dimensionos_core::secret::SecretDigest;
 use dimensionos_core::store::{
-    Access, AccessKeys, Accounts, Jobs, Payments, Policies, Quotas, Sessions, Store, StoreError, Tiers, Tx, Usage,
-    Violations, Vouchers,
+    Access, AccessKeys, Accounts, Jobs, Payments, Policies, Quotas, Replicas, Sessions, Store, StoreError, Tiers, Tx,
+    Usage, Violations, Vouchers,
 };
 use dimensionos_core::tos::{PolicyRecord, Violation, ViolationCount, ViolationFilter, ViolationPlace};
 use dimensionos_core::users::{Account, AccountPlace, AnonymousId, TermsAcceptance};
@@ -162,6 +163,7 @@ hand_on! {
     fn usage(account: AccountId, resolution: Resolution, from: Timestamp, to: Timestamp) -> Vec<(Bucket, Rollup)>;
     fn purge_usage(resolution: Resolution, before: Timestamp) -> u64;
     fn readings(account: AccountId) -> Readings;
+    fn usage_versions(accounts: &[AccountId]) -> Vec<(AccountId, u64)>;
     fn mark_flush(replica: ReplicaId, flush: u64, at: Timestamp) -> ();
     fn last_flush(replica: ReplicaId) -> Option<u64>;
     fn purge_flushes(before: Timestamp) -> u64;
@@ -222,4 +224,12 @@ hand_on! {
     fn job_lease(job: &'static str) -> Option<JobLease>;
     fn save_job_run(run: &JobRun) -> ();
     fn job_runs() -> Vec<JobRun>;
+}
+
+hand_on! {
+    impl Replicas {}
+    fn deployment(new: DeploymentId) -> DeploymentId;
+    fn note_change(account: AccountId, by: ReplicaId, at: Timestamp) -> ();
+    fn changes_since(mark: Option<ChangeMark>) -> (Vec<AccountChange>, ChangeMark);
+    fn purge_changes(before: Timestamp) -> u64;
 }

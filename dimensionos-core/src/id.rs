@@ -99,6 +99,10 @@ id! {
     ReplicaId, "rep"
 }
 id! {
+    /// Names a deployment: whatever works on one database.
+    DeploymentId, "dep"
+}
+id! {
     /// Names something found against an account.
     ViolationId, "vio"
 }

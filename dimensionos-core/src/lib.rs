@@ -53,6 +53,7 @@ pub mod payment;
 mod platform;
 pub mod policy;
 pub mod privacy;
+pub mod replicas;
 pub mod secret;
 pub mod store;
 #[cfg(feature = "testing")]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 use parking_lot::RwLock;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, broadcast, mpsc};
 
 use crate::Error;
 use crate::allocation::{self, Allocation, Allocations, Limits, Resource};
@@ -15,7 +15,7 @@ use crate::auth::{
 };
 use crate::context::{Caller, Principal};
 use crate::entropy::{Entropy, OsEntropy};
-use crate::id::{AccessKeyId, AccountId, ReplicaId};
+use crate::id::{AccessKeyId, AccountId, DeploymentId, ReplicaId};
 use crate::jobs::{Schedule, Scheduler};
 use crate::monitoring::ledger::Ledger;
 use crate::monitoring::writer::Writer;
@@ -23,6 +23,7 @@ use crate::monitoring::{Metering, Monitoring, Retention};
 use crate::payment::voucher::Denomination;
 use crate::payment::{BillingIssuer, LapsePeriods, Lifecycle, Payments, Standing, Trust};
 use crate::policy::{Action, Target, allows};
+use crate::replicas::{self, Bus, LocalBus, Sharing};
 use crate::secret::SecretDigest;
 use crate::store::{Access, Store, StoreError, Tx};
 use crate::time::{Clock, SystemClock, Timestamp};
@@ -72,6 +73,7 @@ pub(crate) struct Inner {
     pub(crate) passwords: Passwords,
     pub(crate) throttle: Throttle,
     pub(crate) directory: Arc<Directory>,
+    pub(crate) sharing: Arc<Sharing>,
     /// Whose turn it is to change what is held against an account.
     pub(crate) enforcing: tokio::sync::Mutex<()>,
     /// Exports under way: each holds some megabytes.
@@ -102,7 +104,10 @@ impl Inner {
 
     /// Tells whoever listens to an account what happened to it.
     pub(crate) fn tell(&self, account: AccountId, events: Vec<AccountEvent>) {
-        events.into_iter().for_each(|event| self.metering.events.tell(account, event));
+        for event in events {
+            self.metering.events.tell(account, event);
+            self.sharing.happened(account, event);
+        }
     }
 
     /// Lets a caller do something to an account in its present standing, and gives the account. Whoever was let in with
@@ -159,11 +164,17 @@ impl Inner {
 
     /// Commits a change of an account, and forgets what was known of it. It is done also where whoever asked for it has
     /// hung up: the storage goes on with a commit that nobody waits for, and a thief's token would go on with it.
-    pub(crate) async fn commit(&self, tx: Box<dyn Tx>, account: AccountId) -> Result<(), StoreError> {
-        let directory = Arc::clone(&self.directory);
+    pub(crate) async fn commit(&self, mut tx: Box<dyn Tx>, account: AccountId) -> Result<(), StoreError> {
+        let (directory, sharing) = (Arc::clone(&self.directory), Arc::clone(&self.sharing));
+        let now = self.clock.now();
         let committing = tokio::spawn(async move {
-            let committed = tx.commit().await;
+            let committed = match tx.note_change(account, sharing.replica, now).await {
+                Ok(()) => tx.commit().await,
+                Err(error) => Err(error),
+            };
             directory.forget(account);
+            // Also where it failed: the answer may be what was lost, and not the commit.
+            sharing.account_changed(account);
             committed
         });
         committing.await.unwrap_or_else(|error| Err(StoreError::unavailable(error)))
@@ -226,6 +237,7 @@ impl Platform {
             services: Vec::new(),
             soft_limits: Vec::new(),
             retention: Retention::default(),
+            bus: None,
         }
     }
 
@@ -336,6 +348,19 @@ impl Platform {
         Ok(())
     }
 
+    /// Names of the accounts that are changed from now on, here or by another process.
+    #[must_use]
+    pub fn changes(&self) -> broadcast::Receiver<AccountId> {
+        self.inner.sharing.changes()
+    }
+
+    /// How many other processes work on the same storage, as far as they are heard of, and whether messages between them
+    /// get through.
+    #[must_use]
+    pub fn peers(&self) -> (usize, bool) {
+        self.inner.sharing.peers()
+    }
+
     /// Whether the storage answers.
     ///
     /// # Errors
@@ -365,6 +390,7 @@ pub struct PlatformBuilder {
     services: Vec<Audience>,
     soft_limits: Vec<Resource>,
     retention: Retention,
+    bus: Option<Arc<dyn Bus>>,
 }
 
 impl PlatformBuilder {
@@ -468,6 +494,15 @@ impl PlatformBuilder {
         self
     }
 
+    /// A bus to other platforms on the same storage: what one of them changes the others take up at once. Left out, this one
+    /// is alone, and takes up within a second or so what another changes of accounts, and hardly anything of what it
+    /// counts.
+    #[must_use]
+    pub fn bus(mut self, bus: impl Bus) -> Self {
+        self.bus = Some(Arc::new(bus));
+        self
+    }
+
     /// Who makes the tokens, and whom they are for.
     #[must_use]
     pub fn tokens(mut self, issuer: Issuer, audience: Audience) -> Self {
@@ -496,14 +531,22 @@ impl PlatformBuilder {
         let secrets = secrets(keys, &self.issuer, &self.audience)?;
         let tiers = allocation::changes::load(&*self.store).await?;
         tos::policies::seed(&*self.store, &*self.clock).await?;
-        let runs = self.store.begin(Access::Read).await?.job_runs().await?;
         let replica = ReplicaId::random(&*self.entropy)?;
+        let deployment = deployment(&*self.store, DeploymentId::random(&*self.entropy)?).await?;
+        let mut tx = self.store.begin(Access::Read).await?;
+        let runs = tx.job_runs().await?;
+        // Before anything is read of accounts: what is changed from here on is taken up.
+        let (_, mark) = tx.changes_since(None).await?;
+        drop(tx);
+        let is_shared = self.bus.is_some();
+        let bus = self.bus.unwrap_or_else(|| Arc::new(LocalBus::new()));
+        let sharing = Arc::new(Sharing::new(replica, deployment, bus, is_shared));
         let (sentinel, findings) = Sentinel::new();
         let limits = Limits::new(tiers, self.soft_limits);
-        let metering = Arc::new(Metering::new(limits, Arc::clone(&self.clock), sentinel));
+        let metering = Arc::new(Metering::new(limits, Arc::clone(&self.clock), sentinel, is_shared));
         let passwords = Passwords::new(self.cost, self.hashing, Arc::clone(&self.entropy));
         let throttle = Throttle::new(self.guesses, self.hashing.places().div_ceil(2), Arc::clone(&self.entropy));
-        let directory = Arc::new(Directory::default());
+        let directory = Arc::new(Directory::new(Arc::clone(&sharing.trust)));
         let ledger = Ledger::start(Writer {
             store: Arc::clone(&self.store),
             metering: Arc::clone(&metering),
@@ -513,6 +556,7 @@ impl PlatformBuilder {
             leases: HashMap::new(),
             is_closed: false,
             replica,
+            sharing: Arc::clone(&sharing),
             flushes: 0,
             doubt: None,
             saved_at: self.clock.now(),
@@ -533,6 +577,7 @@ impl PlatformBuilder {
             passwords,
             throttle,
             directory,
+            sharing,
             enforcing: tokio::sync::Mutex::new(()),
             exports: Semaphore::new(EXPORTS),
             key_holders: DashMap::new(),
@@ -544,9 +589,22 @@ impl PlatformBuilder {
         tokio::spawn(upkeep(Arc::downgrade(&inner)));
         tokio::spawn(Scheduler::serve(Arc::downgrade(&inner)));
         tokio::spawn(allocation::changes::follow(Arc::downgrade(&inner)));
+        tokio::spawn(replicas::reconcile(Arc::downgrade(&inner), mark));
+        if is_shared {
+            replicas::listen(&inner).await;
+            tokio::spawn(replicas::follow(Arc::downgrade(&inner)));
+        }
         tokio::spawn(follow_findings(Arc::downgrade(&inner), findings));
         Ok(Platform { inner })
     }
+}
+
+/// The name of the deployment, given where it has none.
+async fn deployment(store: &dyn Store, new: DeploymentId) -> Result<DeploymentId, Error> {
+    let mut tx = store.begin(Access::Write).await?;
+    let deployment = tx.deployment(new).await?;
+    tx.commit().await?;
+    Ok(deployment)
 }
 
 fn secrets(keys: Keys, issuer: &Issuer, audience: &Audience) -> Result<Secrets, Error> {

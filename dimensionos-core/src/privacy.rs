@@ -47,6 +47,7 @@ const WITH_THE_EPOCH: &str =
     "until no voucher of its quarter is good, and a quarter more: two and a half years at most";
 const FOR_EVER: &str = "for ever: what was counted once must not count again";
 const UNTIL_DECIDED: &str = "until the appeal is decided";
+const AN_HOUR: &str = "an hour, two at most";
 const A_DAY: &str = "a day";
 const UNTIL_ITS_DATE: &str = "until its date";
 const WITH_THE_KEY: &str = "as long as the key";
@@ -56,7 +57,7 @@ const ROLLED_UP: &str = "by the minute 48 hours, by the hour 90 days, by the day
 
 type Row = (&'static str, &'static str, DataClass, &'static str, &'static str);
 
-const ROWS: [Row; 138] = {
+const ROWS: [Row; 146] = {
     use DataClass::{Flag, Metric, Pseudonym, SecretDigest, Status, Technical};
     [
         ("accounts", "id", Pseudonym, "names the account; random", WITH_THE_ACCOUNT),
@@ -127,6 +128,7 @@ const ROWS: [Row; 138] = {
         ("usage_rollups", "account_id", Pseudonym, "whose usage", ROLLED_UP),
         ("usage_rollups", "resolution", Technical, "minute, hour or day", ROLLED_UP),
         ("usage_rollups", "bucket_start", Metric, "when it was used, to the minute", ROLLED_UP),
+        ("usage_readings", "version", Technical, "tells processes whether they know all of it", WITH_THE_ACCOUNT),
         ("usage_readings", "account_id", Pseudonym, "whose readings", WITH_THE_ACCOUNT),
         ("quota_holds", "id", Technical, "names what is granted or reserved; random", UNTIL_SETTLED),
         ("quota_holds", "account_id", Pseudonym, "of whose quota", UNTIL_SETTLED),
@@ -225,6 +227,13 @@ const ROWS: [Row; 138] = {
         ("job_runs", "done", Technical, "how many things it did", WITH_THE_SERVICE),
         ("job_runs", "last_ok_at", Technical, "when it last went well", WITH_THE_SERVICE),
         ("usage_readings", "newest_at", Metric, "when anything was measured last", WITH_THE_ACCOUNT),
+        ("deployment", "singleton", Technical, "there is one", WITH_THE_SERVICE),
+        ("deployment", "id", Technical, "tells deployments apart that share a message bus; random", WITH_THE_SERVICE),
+        ("account_changes", "number", Technical, "names the change", AN_HOUR),
+        ("account_changes", "account_id", Pseudonym, "which account other processes have to read again", AN_HOUR),
+        ("account_changes", "replica", Technical, "which process changed it; random", AN_HOUR),
+        ("account_changes", "written_in", Technical, "in which order changes were made", AN_HOUR),
+        ("account_changes", "changed_at", Technical, "when it may be forgotten", AN_HOUR),
         ("seaql_migrations", "version", Technical, "which step of the schema was applied", WITH_THE_SERVICE),
         ("seaql_migrations", "applied_at", Technical, "when", WITH_THE_SERVICE),
     ]

@@ -28,6 +28,7 @@ mod jobs;
 mod payments;
 mod policies;
 mod quotas;
+mod replicas;
 mod sessions;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -145,6 +145,7 @@ fn account(row: &QueryResult, column: usize) -> Result<AccountId, DbErr> {
 static REPLACE_OLDER_READINGS: LazyLock<Batch> = LazyLock::new(|| {
     let mut columns = vec![("account_id".to_owned(), Kind::Id)];
     columns.extend(READING_COLUMNS.iter().map(|column| (column.clone(), Kind::IntegerOrNull)));
+    columns.push(("version".to_owned(), Kind::Integer));
     let levels = Level::ALL.map(Level::name).into_iter().flat_map(|value| {
         let is_newer = format!("excluded.{value}_at >= COALESCE({READINGS}.{value}_at, -1)");
         [value.to_owned(), format!("{value}_at")].map(|column| {
@@ -155,7 +156,8 @@ static REPLACE_OLDER_READINGS: LazyLock<Batch> = LazyLock::new(|| {
         "{NEWEST} = CASE WHEN COALESCE(excluded.{NEWEST}, -1) > COALESCE({READINGS}.{NEWEST}, -1) \
          THEN excluded.{NEWEST} ELSE {READINGS}.{NEWEST} END"
     );
-    let updates: Vec<_> = levels.chain([newest]).collect();
+    let version = format!("version = {READINGS}.version + 1");
+    let updates: Vec<_> = levels.chain([newest, version]).collect();
     Batch::new(READINGS, &columns, &format!("(account_id) DO UPDATE SET {}", updates.join(", ")))
 });
 
@@ -167,6 +169,8 @@ fn write_readings((account, readings): &(AccountId, Readings), values: &mut Vec<
         values.push(reading.map(|reading| reading.at.as_millis()).into());
     }
     values.push(readings.newest().map(Timestamp::as_millis).into());
+    // The first; what is there goes up by one.
+    values.push(1_i64.into());
 }
 
 fn readings(row: &QueryResult) -> Result<Readings, DbErr> {
@@ -434,6 +438,18 @@ impl Usage for SqlTx {
             .and_where(Expr::col("account_id").is_in(ids(accounts)));
         let rows = self.sql.query_all(&select).await.map_err(store_error)?;
         let read = |row: &QueryResult| Ok((account(row, READING_COLUMNS.len())?, readings(row)?));
+        rows.iter().map(read).collect::<Result<_, DbErr>>().map_err(store_error)
+    }
+
+    async fn usage_versions(&mut self, accounts: &[AccountId]) -> Result<Vec<(AccountId, u64)>, StoreError> {
+        let mut select = Query::select();
+        select
+            .column("version")
+            .column("account_id")
+            .from(READINGS)
+            .and_where(Expr::col("account_id").is_in(ids(accounts)));
+        let rows = self.sql.query_all(&select).await.map_err(store_error)?;
+        let read = |row: &QueryResult| Ok((account(row, 1)?, unsigned(row.try_get_by_index(0)?)));
         rows.iter().map(read).collect::<Result<_, DbErr>>().map_err(store_error)
     }
 

@@ -35,7 +35,7 @@ async fn a_reset_database_is_empty_and_whole() {
     assert_eq!(platform.allocation().tiers().len(), 4);
     database.reset().await.unwrap();
     let state = Database::inspect(&Database::sqlite_url(&folder.path().join("test.db"))).await.unwrap();
-    assert_eq!((state.applied.len(), state.pending.len()), (10, 0));
+    assert_eq!((state.applied.len(), state.pending.len()), (11, 0));
     Platform::builder(database).open().await.unwrap();
 }
 
@@ -49,9 +49,9 @@ async fn a_path_may_have_any_character_and_its_file_is_private() {
         assert_eq!(Database::sqlite_path(&url), Some(path.clone()));
         assert!(Database::inspect(&url).await.is_err(), "looking makes nothing");
         let database = Database::connect(&url).await.unwrap();
-        assert_eq!(Database::inspect(&url).await.unwrap().pending.len(), 10);
+        assert_eq!(Database::inspect(&url).await.unwrap().pending.len(), 11);
         database.migrate().await.unwrap();
-        assert_eq!(Database::inspect(&url).await.unwrap().applied.len(), 10);
+        assert_eq!(Database::inspect(&url).await.unwrap().applied.len(), 11);
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600, "{name}");
         database.close().await;
     }

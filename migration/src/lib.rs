@@ -16,6 +16,7 @@ mod m20261123_000007_jobs;
 mod m20261123_000008_vouchers;
 mod m20261123_000009_tier_versions;
 mod m20261123_000010_account_order;
+mod m20261123_000011_replicas;
 
 /// Applies the steps.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +36,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000008_vouchers::Migration),
             Box::new(m20261123_000009_tier_versions::Migration),
             Box::new(m20261123_000010_account_order::Migration),
+            Box::new(m20261123_000011_replicas::Migration),
         ]
     }
 }

@@ -417,6 +417,11 @@ impl Decided {
         }
     }
 
+    /// What was counted of an account.
+    pub(crate) fn sample_of(&self, account: AccountId) -> Option<Sample> {
+        self.books.iter().find(|book| book.cell.cell().account() == account)?.sample(self.now)
+    }
+
     /// Puts back what was taken out of the leases for a transaction that failed.
     pub(crate) fn undo(&self) {
         for book in &self.books {

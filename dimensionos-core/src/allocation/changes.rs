@@ -136,6 +136,7 @@ impl Allocations<'_> {
         let Proposal { proposed, .. } = Proposal::new(&tx.tier_versions().await?, change, inner.clock.now())?;
         tx.insert_tier_version(&proposed).await.map_err(taken)?;
         tx.commit().await.map_err(taken)?;
+        inner.sharing.tiers_changed();
         if let Err(error) = inner.metering.limits.reread(&*inner.store).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "the new version of a tier is read in a while");
         }

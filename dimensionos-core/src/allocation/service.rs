@@ -94,7 +94,7 @@ impl Allocations<'_> {
     pub async fn follow(&self, context: &Context, account: AccountId) -> Result<Allotted, Error> {
         let Self(inner) = self;
         inner.admit(&context.caller, Action::SeeAccount, account).await?;
-        let cell = inner.metering.cell(&*inner.store, account, inner.clock.now()).await?;
+        let cell = inner.present_cell(account).await?;
         Ok(Allotted { cell, metering: Arc::clone(&inner.metering) })
     }
 
@@ -115,8 +115,8 @@ impl Allocations<'_> {
     ) -> Result<Decision, Error> {
         let Self(inner) = self;
         let entry = inner.admit(&context.caller, Action::AskQuota, account).await?;
+        let cell = inner.present_cell(account).await?;
         let now = inner.clock.now();
-        let cell = inner.metering.cell(&*inner.store, account, now).await?;
         let (used, resets_at) = cell.cell().used(resource, now);
         let limit = match resource {
             Resource::BytesSent | Resource::BytesReceived | Resource::DatabaseQueries => None,

@@ -4,6 +4,7 @@ use crate::Error;
 use crate::monitoring::Resolution;
 use crate::payment::voucher::Epoch;
 use crate::platform::Inner;
+use crate::replicas::CHANGE_RETENTION;
 use crate::store::Access;
 use crate::tos::VIOLATION_RETENTION;
 
@@ -19,6 +20,7 @@ pub(super) async fn purge(inner: &Inner) -> Result<u64, Error> {
     gone += tx.purge_quotas(now).await?;
     gone += tx.purge_violations(now.before(VIOLATION_RETENTION)).await?;
     gone += tx.purge_flushes(now.before(FLUSH_RETENTION)).await?;
+    gone += tx.purge_changes(now.before(CHANGE_RETENTION)).await?;
     gone += tx.purge_tombstones(now).await?;
     gone += tx.purge_vouchers(Epoch::of(now).oldest_kept()).await?;
     for resolution in Resolution::ALL {

@@ -35,6 +35,7 @@ pub(super) enum Job {
     Report(Entry),
     Quota(Question),
     Flush(Reply<()>),
+    Renew(Vec<AccountId>, Reply<()>),
     Close(Reply<()>),
     Evict { idle: Duration, reply: Reply<usize> },
     Erase(Erasure, Reply<()>),
@@ -72,6 +73,11 @@ impl Ledger {
     /// after it.
     pub(crate) async fn erase(&self, erasure: Erasure) -> Result<(), Error> {
         self.ask(|reply| Job::Erase(erasure, reply)).await
+    }
+
+    /// Makes accounts in memory anew from the storage.
+    pub(crate) async fn renew(&self, accounts: Vec<AccountId>) -> Result<(), Error> {
+        self.ask(|reply| Job::Renew(accounts, reply)).await
     }
 
     /// Makes durable everything recorded so far.

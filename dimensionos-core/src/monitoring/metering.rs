@@ -19,6 +19,7 @@ use crate::monitoring::reading::Metrics;
 use crate::monitoring::rollup::{Bucket, Resolution, Rollup};
 use crate::monitoring::sample::{MAX_AMOUNT, Sample};
 use crate::monitoring::slab::{self, Pinned, Slab, Slot};
+use crate::monitoring::versions::Versions;
 use crate::monitoring::watch::Watchers;
 use crate::store::{Access, Store};
 use crate::time::{Clock, Month, Timestamp};
@@ -51,6 +52,7 @@ pub(crate) struct Metering {
     /// What was sent and received in other months than the cells'.
     months: Mutex<HashMap<(AccountId, Month), MonthBytes>>,
     pub(super) watchers: Watchers,
+    pub(super) versions: Versions,
     /// Accounts that were erased while this process runs: what a meter still records of them is dropped.
     erased: DashSet<AccountId>,
 }
@@ -89,7 +91,7 @@ impl Aside for Beside<'_> {
 }
 
 impl Metering {
-    pub(crate) fn new(limits: Limits, clock: Arc<dyn Clock>, sentinel: Sentinel) -> Self {
+    pub(crate) fn new(limits: Limits, clock: Arc<dyn Clock>, sentinel: Sentinel, is_shared: bool) -> Self {
         Self {
             clock,
             limits,
@@ -102,6 +104,7 @@ impl Metering {
             aside: Mutex::default(),
             months: Mutex::default(),
             watchers: Watchers::default(),
+            versions: Versions::new(is_shared),
             erased: DashSet::new(),
         }
     }
@@ -188,6 +191,7 @@ impl Metering {
         self.look(&locked, slot, now, |_| {});
         drop(locked);
         changing.insert(account, slot, |slot| self.owner(slot));
+        self.versions.know(account, past.version);
         Ok(pinned)
     }
 
@@ -286,6 +290,7 @@ impl Metering {
         self.sentinel.forget(account);
         self.aside.lock().remove(&account);
         self.months.lock().retain(|(owner, _), _| *owner != account);
+        self.versions.forget(account);
         let mut changing = self.index.lock();
         if let Some(slot) = self.find(account)
             && let Some((cell, tally)) = self.slab.cell(slot)
@@ -343,7 +348,9 @@ impl Metering {
         let account = locked.account();
         changing.remove(account, slot, |slot| self.owner(slot));
         self.leave(slot, &locked);
+        drop(locked);
         self.sentinel.leave(account);
+        self.versions.forget(account);
         true
     }
 
@@ -459,6 +466,18 @@ impl Metering {
         self.clock.now()
     }
 
+    /// What was recorded of an account and waits for the next flush beside its cell.
+    pub(super) fn waiting(&self, account: AccountId) -> Option<Pending> {
+        self.aside.lock().get(&account).cloned()
+    }
+
+    /// The accounts that somebody follows or listens to.
+    pub(crate) fn watched(&self) -> HashSet<AccountId> {
+        let mut watched: HashSet<AccountId> = self.watchers.slots().into_iter().map(|slot| self.owner(slot)).collect();
+        watched.extend(self.events.listened());
+        watched
+    }
+
     /// How many accounts are in memory.
     pub(crate) fn len(&self) -> usize {
         self.slab.len()
@@ -481,7 +500,7 @@ async fn past(store: &dyn Store, account: AccountId, now: Timestamp) -> Result<(
 }
 
 /// The same of several accounts, with those left out that are not there.
-async fn pasts(
+pub(super) async fn pasts(
     store: &dyn Store,
     accounts: &[AccountId],
     now: Timestamp,
@@ -496,6 +515,7 @@ async fn pasts(
     let mut detectors: HashMap<_, _> = tx.detectors_of(accounts).await?.into_iter().collect();
     let mut own = by_account(tx.overrides_of(accounts).await?);
     let readings: HashMap<_, _> = tx.readings_of(accounts).await?.into_iter().collect();
+    let versions: HashMap<_, _> = tx.usage_versions(accounts).await?.into_iter().collect();
     let (hour, month) = ((now.before(WINDOW_PAST), end), (now.start_of_month(), end));
     let bucket = |(account, bucket, rollup)| (account, (bucket, rollup));
     let minutes = tx.usage_of_each(accounts, None, Resolution::Minute, hour).await?;
@@ -509,6 +529,7 @@ async fn pasts(
             readings: readings.get(&row.id).copied().unwrap_or_default(),
             minutes: minutes.remove(&row.id).unwrap_or_default(),
             days: days.remove(&row.id).unwrap_or_default(),
+            version: versions.get(&row.id).copied().unwrap_or_default(),
         };
         (row.id, past, detectors.remove(&row.id))
     };

@@ -22,6 +22,7 @@ pub(crate) mod slab;
 mod summary;
 mod sweep;
 mod transaction;
+mod versions;
 mod vigil;
 mod watch;
 mod window;

@@ -160,7 +160,12 @@ impl Monitoring<'_> {
         let Self(inner) = self;
         let entries = inner.admit_each(&context.caller, Action::SeeUsage, accounts).await?;
         let now = inner.clock.now();
-        let cells = inner.metering.cells(&*inner.store, &admitted(&entries), now).await?;
+        let admitted = admitted(&entries);
+        let cells = inner.metering.cells(&*inner.store, &admitted, now).await?;
+        let followed: Vec<AccountId> = admitted.into_iter().filter(|account| inner.sharing.follow(*account)).collect();
+        if !followed.is_empty() {
+            inner.catch_up(&followed).await?;
+        }
         let metrics = |entry: Result<Arc<Entry>, Error>| {
             let cell = cells.get(&entry?.account.id).ok_or(Error::no_account())?;
             Ok(inner.metering.metrics(cell.cell(), now))
@@ -302,6 +307,6 @@ impl Monitoring<'_> {
     async fn cell(&self, context: &Context, account: AccountId, action: Action) -> Result<Pinned, Error> {
         let Self(inner) = self;
         inner.admit(&context.caller, action, account).await?;
-        inner.metering.cell(&*inner.store, account, inner.clock.now()).await
+        inner.present_cell(account).await
     }
 }

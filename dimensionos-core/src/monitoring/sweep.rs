@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::Error;
 use crate::allocation::accounting::Question;
+use crate::id::AccountId;
 use crate::monitoring::ledger::{Entry, Erasure, Job, Reply};
 use crate::monitoring::slab::Slot;
 use crate::monitoring::transaction::each;
@@ -62,6 +63,7 @@ pub(super) struct Work {
     pub(super) entries: Vec<Entry>,
     pub(super) questions: Vec<Question>,
     pub(super) flushes: Vec<Reply<()>>,
+    pub(super) renewals: Vec<(Vec<AccountId>, Reply<()>)>,
     pub(super) closings: Vec<Reply<()>>,
     pub(super) evictions: Vec<(Duration, Reply<usize>)>,
     pub(super) erasures: Vec<(Erasure, Reply<()>)>,
@@ -73,6 +75,7 @@ impl Work {
             Job::Report(entry) => self.entries.push(entry),
             Job::Quota(question) => self.questions.push(question),
             Job::Flush(reply) => self.flushes.push(reply),
+            Job::Renew(accounts, reply) => self.renewals.push((accounts, reply)),
             Job::Close(reply) => self.closings.push(reply),
             Job::Evict { idle, reply } => self.evictions.push((idle, reply)),
             Job::Erase(erasure, reply) => self.erasures.push((erasure, reply)),

@@ -14,7 +14,9 @@ use crate::monitoring::pending::Pending;
 use crate::monitoring::report::{Receipt, Report, SourceName};
 use crate::monitoring::sample::Sample;
 use crate::monitoring::slab::Pinned;
+use crate::monitoring::versions::{Counted, samples_of};
 use crate::monitoring::writer::Writer;
+use crate::replicas::{Delta, Sharing};
 use crate::store::{Access, Store, StoreError, Tx};
 use crate::time::Timestamp;
 
@@ -54,6 +56,8 @@ pub(crate) struct Written {
     /// Those that were counted.
     pub(super) reports: Vec<Report>,
     pub(super) pending: Vec<(AccountId, Pending)>,
+    /// Whose versions it raised, where others count as well.
+    counted: Vec<Counted>,
 }
 
 /// What the storage has of a transaction where it took effect, and has not where it did not.
@@ -84,8 +88,14 @@ impl Written {
     }
 
     /// Shows what is durable to watchers and to whoever asks what is in use.
-    pub(super) fn show(self, metering: &Metering) {
+    pub(super) fn show(self, metering: &Metering, sharing: &Sharing) {
+        // What others counted before it is not known here, and comes with it from the storage.
+        let missing = metering.versions.advance(&self.counted);
+        self.tell(sharing);
         let show = |cell: &Pinned, sample: &Sample| {
+            if !missing.is_empty() && missing.contains(&cell.cell().account()) {
+                return;
+            }
             let told = cell.write().apply(sample, self.now, metering.beside(cell.slot()));
             metering.tell(cell.slot(), told);
         };
@@ -97,6 +107,25 @@ impl Written {
         }
         self.reports.iter().for_each(|report| metering.watch_report(report, self.now));
         self.pending.iter().for_each(|(account, pending)| metering.watch_pending(*account, pending, self.now));
+    }
+
+    /// Tells other processes what was counted of accounts that they follow.
+    fn tell(&self, sharing: &Sharing) {
+        if self.counted.is_empty() {
+            return;
+        }
+        let versions: HashMap<AccountId, Counted> =
+            self.counted.iter().map(|counted| (counted.account, *counted)).collect();
+        sharing.counted(versions.keys().copied(), |account| {
+            let Counted { before, version, .. } = *versions.get(&account)?;
+            let reported = self.reports.iter().flat_map(Report::by_account).filter(|(owner, _)| *owner == account);
+            let mut samples: Vec<Sample> =
+                reported.flat_map(|(_, samples)| samples.iter().map(|(_, sample)| *sample)).collect();
+            samples.extend(self.decided.sample_of(account));
+            let recorded = self.pending.iter().filter(|(owner, _)| *owner == account);
+            samples.extend(recorded.flat_map(|(_, pending)| samples_of(pending)));
+            Some(Delta { account, before, version, samples })
+        });
     }
 
     /// Takes back what was taken for it.
@@ -121,29 +150,32 @@ impl Writer {
         let reported = || entries.iter().flat_map(|entry| entry.report.by_account()).map(|(account, _)| account);
         let cells = self.cells(reported()).await?;
         let asked = self.cells(questions.iter().map(Question::account)).await?;
+        self.catch_up(asked.keys().copied().collect()).await?;
 
         let mut tx = self.store.begin(Access::Write).await?;
         let now = self.clock.now();
         let written = reported().chain(pending.iter().map(|(account, _)| *account));
         self.drop_erased(&mut *tx, written.filter(|account| !asked.contains_key(account)).collect()).await?;
         let (mut accounting, mut settled) = self.open_books(&mut *tx, asked, pending, now).await?;
-        let receipts = self.write_reports(&mut *tx, entries, pending, accounting.books.keys().copied(), now).await?;
+        let books = accounting.books.keys().copied();
+        let (receipts, mut raised) = self.write_reports(&mut *tx, entries, pending, books, now).await?;
         let proof = self.proof(entries, &receipts, !questions.is_empty() || !pending.is_empty());
         let decided = async {
             let verdicts = accounting.answer(&mut *tx, questions).await?;
             let mut counted = Sums::default();
             accounting.counted().for_each(|(account, sample)| counted.add_samples(account, [&sample]));
-            write_usage(&mut *tx, counted).await?;
+            raised.extend(write_usage(&mut *tx, counted).await?);
             settled.extend(accounting.save_leases(&mut *tx).await?);
             if let Proof::Flush(number) = proof {
                 tx.mark_flush(self.replica, number, now).await?;
             }
-            Ok::<_, Error>(verdicts)
+            Ok::<_, Error>((verdicts, self.counted(&mut *tx, &raised).await?))
         };
         let decided = decided.await;
         let (verdicts, decided) = (decided, accounting.decided());
-        let verdicts = verdicts.inspect_err(|_| decided.undo())?;
-        let written = Written { now, proof, settled, decided, cells, reports: Vec::new(), pending: Vec::new() };
+        let (verdicts, counted) = verdicts.inspect_err(|_| decided.undo())?;
+        let (reports, pending) = (Vec::new(), Vec::new());
+        let written = Written { now, proof, settled, decided, cells, reports, pending, counted };
         Ok(Prepared { tx, receipts, verdicts, written })
     }
 
@@ -220,7 +252,7 @@ impl Writer {
         pending: &[(AccountId, Pending)],
         decided: impl Iterator<Item = AccountId>,
         now: Timestamp,
-    ) -> Result<Vec<Result<Receipt, Error>>, Error> {
+    ) -> Result<(Vec<Result<Receipt, Error>>, Vec<AccountId>), Error> {
         let mut sums = Sums::default();
         // What will be counted of these is added later, to rows that are taken in their order here.
         let empty = Sample::at(now);
@@ -242,8 +274,23 @@ impl Writer {
         let kept = pending.iter().filter(|(account, _)| !self.metering.is_erased(*account));
         kept.for_each(|(account, pending)| sums.add_pending(*account, pending));
         sources.save(tx).await?;
-        write_usage(tx, sums).await?;
-        Ok(receipts)
+        Ok((receipts, write_usage(tx, sums).await?))
+    }
+
+    /// By what the versions of accounts were raised, of which each stands in the list as often as it was.
+    async fn counted(&self, tx: &mut dyn Tx, raised: &[AccountId]) -> Result<Vec<Counted>, Error> {
+        if !self.metering.versions.is_shared() {
+            return Ok(Vec::new());
+        }
+        let mut times: BTreeMap<AccountId, u64> = BTreeMap::new();
+        raised.iter().for_each(|account| *times.entry(*account).or_default() += 1);
+        let accounts: Vec<AccountId> = times.keys().copied().collect();
+        let versions = tx.usage_versions(&accounts).await?;
+        let counted = |(account, version): (AccountId, u64)| {
+            let before = version.saturating_sub(times.get(&account).copied().unwrap_or_default());
+            Counted { account, before, version }
+        };
+        Ok(versions.into_iter().map(counted).collect())
     }
 
     /// What was used of leases since they were last written down has become usage, and is no longer held.
@@ -278,10 +325,12 @@ impl Writer {
     }
 }
 
-async fn write_usage(tx: &mut dyn Tx, sums: Sums) -> Result<(), Error> {
+/// Writes usage, and gives the accounts whose versions that raised.
+async fn write_usage(tx: &mut dyn Tx, sums: Sums) -> Result<Vec<AccountId>, Error> {
     let (rows, readings) = sums.fold();
     tx.add_usage(&rows).await?;
-    Ok(tx.save_readings(&readings).await?)
+    tx.save_readings(&readings).await?;
+    Ok(readings.into_iter().map(|(account, _)| account).collect())
 }
 
 pub(super) const fn is_counted(verdict: &Result<Receipt, Error>) -> bool {

@@ -30,6 +30,11 @@ struct Watched {
 }
 
 impl Watchers {
+    /// The cells that are followed.
+    pub(super) fn slots(&self) -> Vec<Slot> {
+        self.0.iter().map(|watched| *watched.key()).collect()
+    }
+
     #[cold]
     pub(super) fn tell(&self, slot: Slot) {
         if let Some(watched) = self.0.get(&slot) {

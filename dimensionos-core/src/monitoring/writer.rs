@@ -12,10 +12,11 @@ use crate::allocation::accounting::{Leases, Question};
 use crate::allocation::schedule::Tiers;
 use crate::entropy::Entropy;
 use crate::id::{AccountId, ReplicaId};
-use crate::monitoring::ledger::{Entry, Erasure, Job, Whose};
+use crate::monitoring::ledger::{Entry, Erasure, Job, RETRY_AFTER, Whose};
 use crate::monitoring::metering::Metering;
 use crate::monitoring::sweep::{Sweep, Work};
 use crate::monitoring::transaction::{Group, Prepared, Written, each, is_counted};
+use crate::replicas::Sharing;
 use crate::store::{Access, Store, Tx};
 use crate::time::{Clock, Timestamp};
 use crate::users::Directory;
@@ -42,6 +43,8 @@ pub(crate) struct Writer {
     pub(crate) is_closed: bool,
     /// Tells this process from others on the same database.
     pub(crate) replica: ReplicaId,
+    /// Those others, and what they are told.
+    pub(crate) sharing: Arc<Sharing>,
     /// How many transactions were written.
     pub(crate) flushes: u64,
     /// A transaction whose commit ended with an error, until it is known whether it took effect.
@@ -70,6 +73,7 @@ impl Writer {
                         latest = self.tick(latest);
                         sweep.ask(Vec::new());
                     }
+                    () = self.metering.versions.wanted.notified() => {}
                 }
             } else if ticks.tick().now_or_never().is_some() {
                 // Also where one sweep follows another.
@@ -141,9 +145,10 @@ impl Writer {
             refuse(work.entries, work.questions, &error);
             work.erasures.into_iter().for_each(|(_, reply)| drop(reply.send(Err(each(&error)))));
             work.evictions.into_iter().for_each(|(_, reply)| drop(reply.send(Ok(0))));
+            work.renewals.into_iter().for_each(|(_, reply)| drop(reply.send(Err(each(&error)))));
             return;
         }
-        let Work { entries, questions, erasures, evictions, .. } = work;
+        let Work { entries, questions, erasures, evictions, renewals, .. } = work;
         if let Some(from) = sweep.next {
             let (pending, next) = self.metering.take_pending(from, FLUSH_ACCOUNTS, self.clock.now());
             let done = self.write(Group { entries, questions, pending }).await;
@@ -162,6 +167,15 @@ impl Writer {
             // What may have to be put back is not let go.
             let gone = if self.doubt.is_some() { 0 } else { self.metering.evict(self.clock.now(), idle).await };
             let _ = reply.send(Ok(gone));
+        }
+        let (accounts, replies): (Vec<_>, Vec<_>) = renewals.into_iter().unzip();
+        // Not while it is not known what has become of the last transaction: what it wrote would be counted twice, or not.
+        let renewed = match self.doubt {
+            Some(_) => Err(Error::Busy { retry_after: RETRY_AFTER }),
+            None => self.renew(accounts.concat()).await,
+        };
+        for reply in replies {
+            let _ = reply.send(renewed.as_ref().copied().map_err(each));
         }
     }
 
@@ -236,8 +250,10 @@ impl Writer {
         let left = permit(&account)?;
         tx.erase_account(account.id).await?;
         tx.keep_tombstone(&left).await?;
+        tx.note_change(account.id, self.replica, self.clock.now()).await?;
         tx.commit().await?;
         self.forget(account.id);
+        self.sharing.account_changed(account.id);
         self.leases.retain(|(owner, _), _| *owner != account.id);
         if let Err(error) = self.store.scrub().await {
             tracing::warn!(
@@ -327,7 +343,7 @@ impl Writer {
                 None => drop(self.leases.remove(&key)),
             }
         }
-        written.show(&self.metering);
+        written.show(&self.metering, &self.sharing);
     }
 }
 

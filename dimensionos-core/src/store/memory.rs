@@ -3,6 +3,7 @@
 mod enforcement;
 mod jobs;
 mod payments;
+mod replicas;
 mod usage;
 
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 use crate::allocation::{Hold, KeyedDecision, LimitOverride, TierName, TierVersion};
 use crate::auth::{AccessKey, KeyId, KeyPlace, PasswordHash, RefreshRecord, Role, Session};
-use crate::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId, ViolationId};
+use crate::id::{AccessKeyId, AccountId, DeploymentId, HoldId, ReplicaId, SessionId, ViolationId};
 use crate::jobs::{JobLease, JobRun};
 use crate::monitoring::{Bucket, Readings, Resolution, Rollup, SourceName, SourceState};
 use crate::payment::SpentAttestation;
@@ -53,6 +54,7 @@ struct State {
     sources: Table<(AccessKeyId, SourceName), SourceState>,
     usage: Table<(AccountId, Resolution, Bucket), Rollup>,
     readings: Table<AccountId, Readings>,
+    versions: Table<AccountId, u64>,
     flushes: Table<ReplicaId, (u64, Timestamp)>,
     holds: Table<HoldId, Hold>,
     decisions: Table<SecretDigest, KeyedDecision>,
@@ -67,11 +69,15 @@ struct State {
     tombstones: Table<[u8; 32], Timestamp>,
     voucher_keys: Table<(Epoch, Denomination), PublicKey>,
     spent_vouchers: Table<(Epoch, Nullifier), ()>,
+    deployment: Table<(), DeploymentId>,
+    changes: Table<u64, (AccountId, ReplicaId, Timestamp)>,
+    /// The number of the last change, which is given once, whatever becomes of its transaction.
+    last_change: u64,
 }
 
 impl State {
     fn each_table(&mut self, act: fn(&mut dyn Undo)) {
-        let tables: [&mut dyn Undo; 25] = [
+        let tables: [&mut dyn Undo; 28] = [
             &mut self.accounts,
             &mut self.tags,
             &mut self.passwords,
@@ -83,6 +89,7 @@ impl State {
             &mut self.sources,
             &mut self.usage,
             &mut self.readings,
+            &mut self.versions,
             &mut self.flushes,
             &mut self.holds,
             &mut self.decisions,
@@ -97,6 +104,8 @@ impl State {
             &mut self.tombstones,
             &mut self.voucher_keys,
             &mut self.spent_vouchers,
+            &mut self.deployment,
+            &mut self.changes,
         ];
         tables.into_iter().for_each(act);
     }
@@ -292,6 +301,7 @@ impl Accounts for MemoryTx {
         state.recovery_codes.remove_where(|(owner, _), ()| *owner == id);
         state.usage.remove_where(|(owner, ..), _| *owner == id);
         state.readings.remove(&id);
+        state.versions.remove(&id);
         state.holds.remove_where(|_, hold| hold.account == id);
         state.decisions.remove_where(|_, decided| decided.account == id);
         state.overrides.remove_where(|(owner, _), _| *owner == id);

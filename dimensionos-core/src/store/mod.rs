@@ -11,13 +11,14 @@ use async_trait::async_trait;
 
 use crate::allocation::{HeavyUse, HeavyUser, Hold, KeyedDecision, LimitOverride, Resource, TierName, TierVersion};
 use crate::auth::{AccessKey, KeyId, KeyPlace, PasswordHash, RefreshRecord, Role, Session};
-use crate::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId, ViolationId};
+use crate::id::{AccessKeyId, AccountId, DeploymentId, HoldId, ReplicaId, SessionId, ViolationId};
 use crate::jobs::{JobLease, JobRun};
 use crate::monitoring::{
     Bucket, Counter, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow, UsageTotals,
 };
 use crate::payment::voucher::{Epoch, Nullifier, PublishedKey};
 use crate::payment::{SpentAttestation, Tombstone};
+use crate::replicas::{AccountChange, ChangeMark};
 use crate::secret::SecretDigest;
 use crate::time::Timestamp;
 use crate::tos::{PolicyRecord, Violation, ViolationCount, ViolationFilter, ViolationPlace};
@@ -79,7 +80,19 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 /// dropped instead.
 #[async_trait]
 pub trait Tx:
-    Accounts + Sessions + AccessKeys + Tiers + Usage + Quotas + Violations + Payments + Vouchers + Policies + Jobs + Send
+    Accounts
+    + Sessions
+    + AccessKeys
+    + Tiers
+    + Usage
+    + Quotas
+    + Violations
+    + Payments
+    + Vouchers
+    + Policies
+    + Jobs
+    + Replicas
+    + Send
 {
     /// Makes everything done in it durable, all or nothing.
     async fn commit(self: Box<Self>) -> Result<(), StoreError>;
@@ -277,7 +290,8 @@ pub trait Usage: Send {
     async fn used_since(&mut self, account: AccountId, counter: Counter, from: Timestamp) -> Result<u64, StoreError>;
     /// Removes the buckets of a resolution that started before that instant, and says how many.
     async fn purge_usage(&mut self, resolution: Resolution, before: Timestamp) -> Result<u64, StoreError>;
-    /// Sets the newest readings: each level's is replaced by a reading as new or newer. No account stands twice.
+    /// Sets the newest readings: each level's is replaced by a reading as new or newer. Each account's version goes up by
+    /// one: whatever counts usage of an account does this in the same transaction. No account stands twice.
     async fn save_readings(&mut self, readings: &[(AccountId, Readings)]) -> Result<(), StoreError>;
     /// The newest readings of an account; all absent where there are none.
     async fn readings(&mut self, account: AccountId) -> Result<Readings, StoreError>;
@@ -289,6 +303,9 @@ pub trait Usage: Send {
         }
         Ok(found)
     }
+    /// The versions of what several accounts used: how often it was added to. Those that never were may be left out. No
+    /// account stands twice.
+    async fn usage_versions(&mut self, accounts: &[AccountId]) -> Result<Vec<(AccountId, u64)>, StoreError>;
     /// Writes down the number of a process's flush with what it flushes, in place of the one before: where the answer to
     /// a commit is lost, this tells whether it took effect.
     async fn mark_flush(&mut self, replica: ReplicaId, flush: u64, at: Timestamp) -> Result<(), StoreError>;
@@ -439,4 +456,19 @@ pub trait Jobs {
     /// The last run of each job that ever ran, in the order of their names. Jobs that this program does not know, of a
     /// later version that works on the same storage, are left out.
     async fn job_runs(&mut self) -> Result<Vec<JobRun>, StoreError>;
+}
+
+/// What the processes on one database tell one another through it.
+#[async_trait]
+pub trait Replicas {
+    /// The name of the deployment, which is `new` where it has none yet. Two that ask at once are given one.
+    async fn deployment(&mut self, new: DeploymentId) -> Result<DeploymentId, StoreError>;
+    /// Writes down that an account is changed by this transaction, by a process.
+    async fn note_change(&mut self, account: AccountId, by: ReplicaId, at: Timestamp) -> Result<(), StoreError>;
+    /// The changes of accounts that were committed since a mark, and the mark to go on from; without one, no changes, and
+    /// the mark of the present. None is missed, in whatever order their transactions end; some may be given again.
+    async fn changes_since(&mut self, mark: Option<ChangeMark>)
+    -> Result<(Vec<AccountChange>, ChangeMark), StoreError>;
+    /// Removes what was written down of changes before that instant, and says how many.
+    async fn purge_changes(&mut self, before: Timestamp) -> Result<u64, StoreError>;
 }

@@ -8,17 +8,18 @@ use parking_lot::Mutex;
 
 use crate::allocation::{HeavyUse, HeavyUser, Hold, KeyedDecision, LimitOverride, Resource, TierName, TierVersion};
 use crate::auth::{AccessKey, KeyId, KeyPlace, PasswordHash, RefreshRecord, Role, Session};
-use crate::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId, ViolationId};
+use crate::id::{AccessKeyId, AccountId, DeploymentId, HoldId, ReplicaId, SessionId, ViolationId};
 use crate::jobs::{JobLease, JobRun};
 use crate::monitoring::{
     Bucket, Counter, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow, UsageTotals,
 };
 use crate::payment::voucher::{Epoch, Nullifier, PublishedKey};
 use crate::payment::{SpentAttestation, Tombstone};
+use crate::replicas::{AccountChange, ChangeMark};
 use crate::secret::SecretDigest;
 use crate::store::{
-    Access, AccessKeys, Accounts, Jobs, Payments, Policies, Quotas, Sessions, Store, StoreError, Tiers, Tx, Usage,
-    Violations, Vouchers,
+    Access, AccessKeys, Accounts, Jobs, Payments, Policies, Quotas, Replicas, Sessions, Store, StoreError, Tiers, Tx,
+    Usage, Violations, Vouchers,
 };
 use crate::time::Timestamp;
 use crate::tos::{PolicyRecord, Violation, ViolationCount, ViolationFilter, ViolationPlace};
@@ -249,6 +250,7 @@ hand_on! {
     fn save_readings(readings: &[(AccountId, Readings)]) -> ();
     fn readings(account: AccountId) -> Readings;
     fn readings_of(accounts: &[AccountId]) -> Vec<(AccountId, Readings)>;
+    fn usage_versions(accounts: &[AccountId]) -> Vec<(AccountId, u64)>;
     fn mark_flush(replica: ReplicaId, flush: u64, at: Timestamp) -> ();
     fn last_flush(replica: ReplicaId) -> Option<u64>;
     fn purge_flushes(before: Timestamp) -> u64;
@@ -312,4 +314,12 @@ hand_on! {
     fn job_lease(job: &'static str) -> Option<JobLease>;
     fn save_job_run(run: &JobRun) -> ();
     fn job_runs() -> Vec<JobRun>;
+}
+
+hand_on! {
+    impl Replicas {}
+    fn deployment(new: DeploymentId) -> DeploymentId;
+    fn note_change(account: AccountId, by: ReplicaId, at: Timestamp) -> ();
+    fn changes_since(mark: Option<ChangeMark>) -> (Vec<AccountChange>, ChangeMark);
+    fn purge_changes(before: Timestamp) -> u64;
 }

@@ -363,7 +363,7 @@ impl Tos<'_> {
             inner.metering.limits.keep(id, own);
             inner.metering.set_limits(&cell, tier);
         }
-        inner.metering.events.tell(id, AccountEvent::ViolationRaised { violation: violation.id });
+        inner.tell(id, vec![AccountEvent::ViolationRaised { violation: violation.id }]);
         inner.tell(id, events);
         Ok(violation)
     }

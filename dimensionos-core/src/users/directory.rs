@@ -9,6 +9,7 @@ use dashmap::DashMap;
 use crate::Error;
 use crate::auth::Session;
 use crate::id::{AccountId, SessionId};
+use crate::replicas::Trust;
 use crate::store::{Access, Store};
 use crate::users::Account;
 
@@ -29,18 +30,29 @@ impl Entry {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Directory {
     entries: DashMap<AccountId, Arc<Entry>>,
+    /// Whether what is known here may be believed: another process may have changed it.
+    trust: Arc<Trust>,
     /// Counts changes, so that a read that began before one is not kept after it.
     changes: AtomicU64,
 }
 
 impl Directory {
+    pub(crate) fn new(trust: Arc<Trust>) -> Self {
+        Self { entries: DashMap::new(), trust, changes: AtomicU64::new(0) }
+    }
+
+    fn known(&self, id: AccountId) -> Option<Arc<Entry>> {
+        let entry = self.entries.get(&id).map(|entry| Arc::clone(&entry));
+        entry.filter(|_| self.trust.holds())
+    }
+
     /// The account and its sessions as last committed.
     pub(crate) async fn entry(&self, store: &dyn Store, id: AccountId) -> Result<Option<Arc<Entry>>, Error> {
-        if let Some(entry) = self.entries.get(&id) {
-            return Ok(Some(Arc::clone(&entry)));
+        if let Some(entry) = self.known(id) {
+            return Ok(Some(entry));
         }
         // Apart: whoever awaits this would carry the room for a transaction where memory has the answer.
         Box::pin(self.read(store, id)).await
@@ -64,7 +76,7 @@ impl Directory {
         ids: &[AccountId],
     ) -> Result<HashMap<AccountId, Arc<Entry>>, Error> {
         let mut known = HashMap::with_capacity(ids.len());
-        known.extend(ids.iter().filter_map(|id| Some((*id, Arc::clone(&*self.entries.get(id)?)))));
+        known.extend(ids.iter().filter_map(|id| Some((*id, self.known(*id)?))));
         let absent: HashSet<AccountId> = ids.iter().copied().filter(|id| !known.contains_key(id)).collect();
         if absent.is_empty() {
             return Ok(known);
@@ -93,6 +105,12 @@ impl Directory {
         self.entries.remove(&id);
     }
 
+    /// Forgets everything.
+    pub(crate) fn clear(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
+        self.entries.clear();
+    }
+
     /// Shows a change of an account until it is forgotten, which the end of its commit does, whatever comes of it.
     pub(crate) fn show(&self, entry: Entry) {
         self.changes.fetch_add(1, Ordering::AcqRel);
@@ -107,7 +125,8 @@ impl Directory {
         // or will find the entry and remove it.
         let slot = self.entries.entry(id);
         if self.changes.load(Ordering::Acquire) == changes_before {
-            slot.or_insert_with(|| Arc::clone(entry));
+            // What was not believed is replaced.
+            drop(slot.insert(Arc::clone(entry)));
         }
     }
 }
@@ -128,7 +147,7 @@ mod tests {
         let platform = builder.open().await.unwrap();
         let registration = Registration::new(None, Password::new("violet harbour kestrel 41").unwrap());
         let account = platform.users().register(&Context::anonymous(), registration).await.unwrap().account;
-        let directory = Directory::default();
+        let directory = Directory::new(Arc::new(Trust::new(false)));
         let is_suspended = async || {
             let entry = directory.entry(&store, account.id).await.unwrap().unwrap();
             entry.account.operator_status.is_some()

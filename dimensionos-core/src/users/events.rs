@@ -76,6 +76,11 @@ impl Events {
         }
     }
 
+    /// The accounts that somebody listens to.
+    pub(crate) fn listened(&self) -> Vec<AccountId> {
+        self.listeners.iter().map(|listeners| *listeners.key()).collect()
+    }
+
     /// Listens from now on.
     pub(crate) fn listen(self: &Arc<Self>, account: AccountId) -> Listener {
         let listeners = self.listeners.entry(account).or_insert_with(|| broadcast::channel(BACKLOG).0);

@@ -217,7 +217,7 @@ impl Users<'_> {
         let Self(inner) = self;
         inner.admit(&context.caller, Action::WatchUsage, id).await?;
         // Held in memory for as long as somebody listens, for its quotas are looked at there.
-        let cell = inner.metering.cell(&*inner.store, id, inner.clock.now()).await?;
+        let cell = inner.present_cell(id).await?;
         let events = inner.metering.events.listen(id);
         // Boxed, so that whoever listens need not pin it.
         Ok(Box::pin(events.map(move |event| {

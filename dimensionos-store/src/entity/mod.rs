@@ -3,6 +3,7 @@
 
 pub(crate) mod access_key;
 pub(crate) mod account;
+pub(crate) mod account_change;
 pub(crate) mod detector_state;
 pub(crate) mod enforcement_policy;
 pub(crate) mod job_lease;

@@ -7,17 +7,18 @@ use dimensionos_core::allocation::{
     HeavyUse, HeavyUser, Hold, KeyedDecision, LimitOverride, Resource, TierName, TierVersion,
 };
 use dimensionos_core::auth::{AccessKey, KeyId, KeyPlace, PasswordHash, RefreshRecord, Role, Session};
-use dimensionos_core::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId, ViolationId};
+use dimensionos_core::id::{AccessKeyId, AccountId, DeploymentId, HoldId, ReplicaId, SessionId, ViolationId};
 use dimensionos_core::jobs::{JobLease, JobRun};
 use dimensionos_core::monitoring::{
     Bucket, Counter, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow, UsageTotals,
 };
 use dimensionos_core::payment::voucher::{Epoch, Nullifier, PublishedKey};
 use dimensionos_core::payment::{SpentAttestation, Tombstone};
+use dimensionos_core::replicas::{AccountChange, ChangeMark};
 use dimensionos_core::secret::SecretDigest;
 use dimensionos_core::store::{
-    AccessKeys, Accounts, Jobs, Payments, Policies, Quotas, Sessions, StoreError, Tiers, Tx, Usage, Violations,
-    Vouchers,
+    AccessKeys, Accounts, Jobs, Payments, Policies, Quotas, Replicas, Sessions, StoreError, Tiers, Tx, Usage,
+    Violations, Vouchers,
 };
 use dimensionos_core::tos::{PolicyRecord, Violation, ViolationCount, ViolationFilter, ViolationPlace};
 use dimensionos_core::users::{Account, AccountPlace, AnonymousId};
@@ -177,6 +178,7 @@ ports! {
         writes save_readings(readings: &[(AccountId, Readings)]) -> ();
         asks readings(account: AccountId) -> Readings;
         asks readings_of(accounts: &[AccountId]) -> Vec<(AccountId, Readings)>;
+        asks usage_versions(accounts: &[AccountId]) -> Vec<(AccountId, u64)>;
         writes mark_flush(replica: ReplicaId, flush: u64, at: Timestamp) -> ();
         asks last_flush(replica: ReplicaId) -> Option<u64>;
         writes purge_flushes(before: Timestamp) -> u64;
@@ -230,5 +232,12 @@ ports! {
         asks job_lease(job: &'static str) -> Option<JobLease>;
         writes save_job_run(run: &JobRun) -> ();
         asks job_runs() -> Vec<JobRun>;
+    }
+    Replicas {
+        // Not noted: the folder is one process's, and nobody else has to be told.
+        asks deployment(new: DeploymentId) -> DeploymentId;
+        asks note_change(account: AccountId, by: ReplicaId, at: Timestamp) -> ();
+        asks changes_since(mark: Option<ChangeMark>) -> (Vec<AccountChange>, ChangeMark);
+        asks purge_changes(before: Timestamp) -> u64;
     }
 }

@@ -2,6 +2,7 @@
 
 mod granted;
 mod levels;
+mod renewal;
 mod writing;
 
 use std::time::Duration;
@@ -130,6 +131,8 @@ pub(crate) struct Past {
     pub(crate) minutes: Vec<(Bucket, Rollup)>,
     /// The days of this month.
     pub(crate) days: Vec<(Bucket, Rollup)>,
+    /// How often usage of it was counted.
+    pub(crate) version: u64,
 }
 
 /// How far back the minutes reach that a cell is made from again.

@@ -89,7 +89,7 @@ impl Locked<'_> {
     }
 
     /// Takes a sample that is durable already.
-    pub(crate) fn apply(self, sample: &Sample, now: Timestamp, aside: impl Aside) -> Told {
+    pub(crate) fn apply(&self, sample: &Sample, now: Timestamp, aside: impl Aside) -> Told {
         if !self.wait(aside) {
             return Told::Nobody;
         }
@@ -232,7 +232,7 @@ impl Locked<'_> {
     }
 
     /// Adds to what is durable of a month: the cell has the newest one, and others are put aside.
-    fn add_to_month(&self, at: Timestamp, bytes: MonthBytes, aside: impl Aside) {
+    pub(super) fn add_to_month(&self, at: Timestamp, bytes: MonthBytes, aside: impl Aside) {
         if bytes == [None; 2] {
             return;
         }

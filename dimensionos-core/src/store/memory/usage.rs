@@ -111,12 +111,19 @@ impl Usage for MemoryTx {
             let mut readings = state.readings.rows.get(account).copied().unwrap_or_default();
             readings.merge(newer);
             state.readings.put(*account, readings);
+            let version = state.versions.rows.get(account).copied().unwrap_or_default();
+            state.versions.put(*account, version + 1);
         }
         Ok(())
     }
 
     async fn readings(&mut self, account: AccountId) -> Result<Readings, StoreError> {
         Ok(self.state().readings.rows.get(&account).copied().unwrap_or_default())
+    }
+
+    async fn usage_versions(&mut self, accounts: &[AccountId]) -> Result<Vec<(AccountId, u64)>, StoreError> {
+        let versions = &self.state().versions.rows;
+        Ok(accounts.iter().filter_map(|account| Some((*account, *versions.get(account)?))).collect())
     }
 
     async fn mark_flush(&mut self, replica: ReplicaId, flush: u64, at: Timestamp) -> Result<(), StoreError> {

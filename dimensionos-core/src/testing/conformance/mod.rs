@@ -16,6 +16,7 @@ mod enforcement;
 mod jobs;
 mod payment;
 mod quotas;
+mod replicas;
 mod sessions;
 mod tiers;
 mod usage;
@@ -37,6 +38,7 @@ pub use enforcement::*;
 pub use jobs::*;
 pub use payment::*;
 pub use quotas::*;
+pub use replicas::*;
 pub use sessions::*;
 pub use tiers::*;
 pub use usage::*;
@@ -76,6 +78,11 @@ macro_rules! conformance_cases {
             many_rows_are_written_at_once,
             a_flush_is_known_by_its_mark_once_it_took_effect,
             a_mark_that_is_being_committed_is_waited_for,
+            a_deployment_is_named_once,
+            a_change_is_told_once_it_is_committed,
+            no_change_is_missed_whose_transaction_ends_late,
+            changes_are_forgotten_by_their_age,
+            usage_has_a_version_that_counts_its_additions,
             a_hold_is_kept_changed_and_removed,
             a_key_is_decided_once,
             an_account_has_one_limit_of_its_own_a_resource,
