@@ -11,11 +11,12 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use dimensionos_core::auth::{KeyName, Role};
 use dimensionos_core::{Context, Platform};
-use dimensionos_store::Database;
+use dimensionos_store::{Company, Database, Membership};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::billing::{self, Billing};
+use crate::bus::NatsBus;
 use crate::clock::TestClock;
 use crate::config::{Environment, Settings, Written};
 use crate::demo::Demo;
@@ -68,6 +69,9 @@ struct Serve {
     /// Let the clock be moved at /development/clock, to see what months do
     #[arg(long)]
     test_clock: bool,
+    /// Serve beside other servers on one database without NATS: what they change shows late, and what they count hardly
+    #[arg(long)]
+    allow_stale: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -205,7 +209,30 @@ async fn migrated(settings: &Settings) -> Result<Database, Fault> {
     Ok(database)
 }
 
-async fn open_platform(settings: &Settings, database: Database, clock: Option<TestClock>) -> Result<Platform, Fault> {
+/// Makes sure that all who serve from the database learn what the others change.
+async fn beside_others(settings: &Settings, options: &Serve) -> Result<Option<Membership>, Fault> {
+    if options.allow_stale {
+        return Ok(None);
+    }
+    let company = if settings.nats.is_some() { Company::Others } else { Company::Alone };
+    let membership = Membership::take(settings.database_url.expose(), company).await?;
+    let reason = match company {
+        Company::Alone => {
+            "another server serves from this database: set NATS_URL for all of them, or give --allow-stale"
+        }
+        Company::Others => {
+            "a server without NATS_URL serves from this database, and would not learn what this one changes"
+        }
+    };
+    membership.map(Some).ok_or_else(|| reason.into())
+}
+
+async fn open_platform(
+    settings: &Settings,
+    database: Database,
+    clock: Option<TestClock>,
+    bus: Option<NatsBus>,
+) -> Result<Platform, Fault> {
     keys::make_data_dir(&settings.data_dir)?;
     let keys = keys::load(settings)?;
     let builder = Platform::builder(database).keys(keys).hash_cost(settings.bcrypt_cost);
@@ -217,6 +244,10 @@ async fn open_platform(settings: &Settings, database: Database, clock: Option<Te
     let builder = builder.denominations(settings.denominations.clone());
     let builder = match clock {
         Some(clock) => builder.clock(clock),
+        None => builder,
+    };
+    let builder = match bus {
+        Some(bus) => builder.bus(bus),
         None => builder,
     };
     Ok(builder.open().await?)
@@ -260,8 +291,14 @@ async fn serve_until_told(settings: &Settings, written: Written, options: &Serve
     let _lock = alone(settings)?;
     // Told to stop from here on, so that a stop during the start is not lost.
     let stop = stop_signal()?;
+    // Before the tables are brought to this version: who is not to serve changes nothing.
+    let membership = beside_others(settings, options).await?;
     let database = migrated(settings).await?;
-    let platform = open_platform(settings, database.clone(), clock.clone()).await?;
+    let bus = match &settings.nats {
+        Some(nats) => Some(NatsBus::connect(nats).await?),
+        None => None,
+    };
+    let platform = open_platform(settings, database.clone(), clock.clone(), bus).await?;
     replace_keys_when_told(&platform, written)?;
     let listener = TcpListener::bind(settings.listen).await?;
     let address = serve::address(&listener)?;
@@ -275,7 +312,7 @@ async fn serve_until_told(settings: &Settings, written: Written, options: &Serve
         demo.meter(account, &address, settings, stop.clone());
     }
     serve::serve(app, listener, stop).await?;
-    drop(platform);
+    drop((platform, membership));
     // What was cut off may hold a connection for ever; all that matters is durable already.
     let _ = tokio::time::timeout(CLOSE_PATIENCE, database.close()).await;
     Ok(())

@@ -1,6 +1,7 @@
 //! Settings: flags, then the environment, then `dimensionos.toml`, then defaults.
 
 mod limits;
+mod nats;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use dimensionos_core::users::{Terms, TermsVersion};
 use dimensionos_store::Database;
 use zeroize::Zeroizing;
 
+use crate::bus::NatsSettings;
 use crate::engine::EngineOptions;
 use crate::http::SourceRate;
 
@@ -47,6 +49,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Where the database is.
     pub database_url: DatabaseUrl,
+    /// Where NATS is, where servers on one database tell one another over it.
+    pub nats: Option<NatsSettings>,
     /// Where files of this server's own live.
     pub data_dir: PathBuf,
     /// The peppers, where they were given: the first makes, all verify.
@@ -189,6 +193,11 @@ settings! {
     env "ENV" "`development` (default) or `production`",
     listen "LISTEN" "Where to listen; port 0 picks a free one [default: 127.0.0.1:8000]",
     database_url "DATABASE_URL" "sqlite://PATH or postgres://… [default: sqlite://DATA_DIR/dimensionos.db]",
+    nats_url "NATS_URL" "nats://… or tls://…, several of one cluster separated by commas: servers on one database tell one another over it what they change and count [default: none]",
+    nats_credentials "NATS_CREDENTIALS" "A file of credentials for NATS, as nsc makes it",
+    nats_root_certificates "NATS_ROOT_CERTIFICATES" "A file of root certificates for NATS [default: the system's]",
+    nats_client_certificate "NATS_CLIENT_CERTIFICATE" "A file with this server's certificate for NATS",
+    nats_client_key "NATS_CLIENT_KEY" "A file with the key of NATS_CLIENT_CERTIFICATE",
     data_dir "DATA_DIR" "Where keys made in development and the SQLite file live [default: ./data]",
     pepper "PEPPER" "64 hex digits each, separated by commas: the first makes, all verify. Better in the environment: a command line is visible to everybody",
     signing_key "SIGNING_KEY" "64 hex digits each, separated by commas: the first makes, all verify. Better in the environment",
@@ -269,11 +278,13 @@ impl Settings {
         let lapse_periods = lapse_periods(&written)?;
         let source_rate = limits::source_rate(&written)?;
         let engine = limits::engine(&written, environment)?;
+        let nats = nats::settings(&written)?;
         let data_dir = PathBuf::from(written.data_dir.as_deref().unwrap_or("./data"));
         Ok(Self {
             environment,
             listen: listen(written.listen.as_deref())?,
             database_url: database_url(written.database_url, &data_dir)?,
+            nats,
             data_dir,
             peppers: keys(written.pepper, "PEPPER")?,
             signing_keys: keys(written.signing_key, "SIGNING_KEY")?,

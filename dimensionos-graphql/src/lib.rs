@@ -5,6 +5,7 @@
 
 pub mod agent;
 mod billing;
+pub mod bus;
 pub mod cli;
 mod clock;
 pub mod config;

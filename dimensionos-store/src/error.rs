@@ -53,19 +53,27 @@ impl fmt::Display for DatabaseFault {
 
 impl std::error::Error for DatabaseFault {}
 
-impl From<&DbErr> for DatabaseFault {
-    fn from(error: &DbErr) -> Self {
-        match driver_error(error) {
-            Some(sqlx::Error::Database(database)) => Self {
+impl From<&sqlx::Error> for DatabaseFault {
+    fn from(error: &sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::Database(database) => Self {
                 kind: refusal(database.code().as_deref()),
                 code: database.code().map(std::borrow::Cow::into_owned),
             },
-            Some(sqlx::Error::Io(io)) => {
+            sqlx::Error::Io(io) => {
                 Self { kind: "the connection to the database failed", code: Some(io.kind().to_string()) }
             }
-            Some(sqlx::Error::PoolTimedOut) => Self::new("no connection to the database was free in time"),
-            Some(sqlx::Error::Tls(_)) => Self::new("TLS with the database failed"),
-            Some(_) => Self::new("the database driver failed"),
+            sqlx::Error::PoolTimedOut => Self::new("no connection to the database was free in time"),
+            sqlx::Error::Tls(_) => Self::new("TLS with the database failed"),
+            _ => Self::new("the database driver failed"),
+        }
+    }
+}
+
+impl From<&DbErr> for DatabaseFault {
+    fn from(error: &DbErr) -> Self {
+        match driver_error(error) {
+            Some(error) => Self::from(error),
             None => match error {
                 DbErr::ConnectionAcquire(_) => Self::new("no connection to the database could be had"),
                 DbErr::Migration(_) => Self::new("a migration step failed"),

@@ -25,6 +25,7 @@ mod entity;
 mod error;
 mod flushes;
 mod jobs;
+mod membership;
 mod payments;
 mod policies;
 mod quotas;
@@ -40,3 +41,4 @@ mod vouchers;
 
 pub use database::{Database, MigrationState};
 pub use error::{ConnectError, DatabaseFault};
+pub use membership::{Company, Membership};

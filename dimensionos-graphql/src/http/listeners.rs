@@ -1,17 +1,21 @@
 //! Those who listen for as long as they may: their tokens run out, their accounts are suspended, the server stops.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dimensionos_core::{Caller, Error, Platform};
+use dimensionos_core::{AccountId, Caller, Error, Platform};
 use futures_util::FutureExt;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::sync::{Notify, broadcast};
 use tokio_util::sync::CancellationToken;
 
 /// How often it is asked whether each may still listen; the contract gives a second.
 const RECHECK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How long changes of accounts are gathered before it is looked whom they concern.
+const TOGETHER: Duration = Duration::from_millis(10);
 
 /// Everybody who listens. One task asks for all of them, which costs a look into memory each: a timer for each would
 /// cost more than what they listen to.
@@ -73,6 +77,7 @@ impl Listeners {
     async fn watch(self: Arc<Self>, platform: Platform, stopping: CancellationToken) {
         let mut looks = tokio::time::interval(RECHECK_INTERVAL);
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut changes = platform.changes();
         while let Some(listeners) = self.present() {
             tokio::select! {
                 () = stopping.cancelled() => {
@@ -81,6 +86,11 @@ impl Listeners {
                     tokio::time::sleep(RECHECK_INTERVAL).await;
                 }
                 _ = looks.tick() => listeners.iter().for_each(|listener| listener.look(&platform)),
+                changed = changes.recv() => {
+                    let changed = all_changed(changed, &mut changes).await;
+                    let is_concerned = |listener: &&Arc<Listener>| listener.is_concerned(changed.as_ref());
+                    listeners.iter().filter(is_concerned).for_each(|listener| listener.look(&platform));
+                }
             }
         }
     }
@@ -96,7 +106,32 @@ impl Listeners {
     }
 }
 
+/// Which accounts were changed until now; absent where there were too many to be told of.
+async fn all_changed(
+    first: Result<AccountId, RecvError>,
+    changes: &mut broadcast::Receiver<AccountId>,
+) -> Option<HashSet<AccountId>> {
+    let mut changed = HashSet::from([first.ok()?]);
+    // A moment, in which more of them come: everybody is gone through for all of them once.
+    tokio::time::sleep(TOGETHER).await;
+    loop {
+        match changes.try_recv() {
+            Ok(account) => drop(changed.insert(account)),
+            Err(TryRecvError::Empty | TryRecvError::Closed) => return Some(changed),
+            Err(TryRecvError::Lagged(_)) => return None,
+        }
+    }
+}
+
 impl Listener {
+    /// Whether one of these accounts is the listener's.
+    fn is_concerned(&self, changed: Option<&HashSet<AccountId>>) -> bool {
+        match (&*self.caller.lock(), changed) {
+            (Caller::Account(principal), Some(changed)) => changed.contains(&principal.account),
+            (_, changed) => changed.is_none(),
+        }
+    }
+
     /// Asks whether one may still listen. What memory cannot say is asked for on its own, so that nobody waits for it.
     fn look(self: &Arc<Self>, platform: &Platform) {
         if self.ended.lock().is_some() {

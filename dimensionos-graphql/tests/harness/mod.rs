@@ -4,6 +4,7 @@
 
 pub mod http;
 pub mod live;
+pub mod nats;
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};

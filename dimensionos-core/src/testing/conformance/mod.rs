@@ -11,6 +11,7 @@
 )]
 
 mod accounts;
+mod bus;
 mod each;
 mod enforcement;
 mod jobs;
@@ -33,6 +34,7 @@ use crate::time::Timestamp;
 use crate::users::{Account, AnonymousId};
 
 pub use accounts::*;
+pub use bus::*;
 pub use each::*;
 pub use enforcement::*;
 pub use jobs::*;
@@ -113,6 +115,31 @@ macro_rules! conformance_cases {
             async fn $case() {
                 if let Some((store, _guard)) = $fresh().await {
                     $crate::testing::conformance::$case(&store).await;
+                }
+            }
+        )+
+    };
+}
+
+/// Makes one `#[tokio::test]` of every case of a [`Bus`](crate::replicas::Bus). The argument is an async function that gives
+/// two connections to one bus, together with whatever has to live as long; `None` skips the case.
+#[macro_export]
+macro_rules! bus_cases {
+    ($fresh:path) => {
+        $crate::bus_cases!(@each $fresh:
+            a_message_reaches_all_who_listen_to_its_topic,
+            whoever_sends_hears_it_too,
+            messages_of_one_sender_come_in_their_order_and_whole,
+            whoever_listens_later_hears_what_comes_then,
+            a_bus_that_works_says_so,
+        );
+    };
+    (@each $fresh:path: $($case:ident),+ $(,)?) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                if let Some((one, other, _guard)) = $fresh().await {
+                    $crate::testing::conformance::$case(&one, &other).await;
                 }
             }
         )+

@@ -1,0 +1,8 @@
+//! What servers on one database tell one another over.
+//!
+//! Within one process it is core's [`LocalBus`](dimensionos_core::replicas::LocalBus); beyond it [`NatsBus`]. Both pass
+//! `dimensionos_core::testing::conformance::bus`.
+
+mod nats;
+
+pub use nats::{NatsBus, NatsError, NatsSettings};
