@@ -25,6 +25,7 @@ mod entity;
 mod error;
 mod flushes;
 mod jobs;
+mod partitions;
 mod payments;
 mod policies;
 mod quotas;
@@ -39,3 +40,4 @@ mod vouchers;
 
 pub use database::{Database, MigrationState};
 pub use error::{ConnectError, DatabaseFault};
+pub use partitions::{PartitionError, Partitioning, UsagePartitions};

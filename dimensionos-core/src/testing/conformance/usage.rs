@@ -85,6 +85,33 @@ pub async fn old_usage_is_purged_by_its_own_resolution(store: &dyn Store) {
     assert_eq!(tx.usage(id(1), Resolution::Hour, Timestamp::EPOCH, end).await.unwrap().len(), 1);
 }
 
+pub async fn usage_is_the_same_wherever_room_was_made_for_it(store: &dyn Store) {
+    let month = Duration::from_hours(30 * 24);
+    let sample = Sample::at(NOW).with_added(Counter::ApiCalls, 1);
+    // Long past and far ahead, each before there was room for it and after.
+    let instants = [NOW.before(month), NOW, NOW.after(month)];
+    let rows: Vec<_> = Resolution::ALL
+        .into_iter()
+        .flat_map(|resolution| instants.map(|at| row(id(1), resolution, at, &sample)))
+        .collect();
+    for _ in 0..2 {
+        let mut tx = write(store).await;
+        tx.add_usage(&rows).await.expect("usage is added");
+        commit(tx).await;
+        for resolution in Resolution::ALL {
+            let mut tx = write(store).await;
+            tx.prepare_usage(resolution, NOW, NOW).await.expect("room is made");
+            commit(tx).await;
+        }
+    }
+    let mut tx = read(store).await;
+    for resolution in Resolution::ALL {
+        let found = tx.usage(id(1), resolution, Timestamp::EPOCH, NOW.after(2 * month)).await.unwrap();
+        let found: Vec<_> = found.iter().map(|(at, rollup)| (*at, rollup.total(Counter::ApiCalls))).collect();
+        assert_eq!(found, instants.map(|at| (Bucket::holding(at, resolution), Some(2))));
+    }
+}
+
 pub async fn a_sum_stops_at_the_largest_figure(store: &dyn Store) {
     let sample = Sample::at(NOW).with_added(Counter::BytesSent, MAX_AMOUNT).with_level(Level::RamBytes, MAX_AMOUNT);
     for _ in 0..3 {
