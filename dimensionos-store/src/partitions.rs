@@ -76,7 +76,7 @@ struct Partition {
     name: String,
     start: i64,
     end: i64,
-    /// The rows that PostgreSQL's planner takes it to have; negative where it never looked.
+    /// The rows that PostgreSQL's planner takes it to have; negative where nobody counted.
     estimate: i64,
 }
 
@@ -146,8 +146,9 @@ impl Database {
     /// Divides usage into partitions, with all rows that are there: on PostgreSQL, once, for good. From then on the job
     /// that removes what has run out drops whole partitions, and makes those that come next.
     ///
-    /// It is one transaction, and nobody reads or writes usage before it ends: some five seconds a million rows. What was
-    /// granted on the table to other roles of PostgreSQL has to be granted again.
+    /// It is one transaction, and nobody reads or writes usage before it ends: some five seconds a million rows. Writers
+    /// may wait for that. Readers must not: one whose snapshot is older finds nothing in the new table. What was
+    /// granted on the table to other roles of PostgreSQL has to be granted again. [`reset`](Self::reset) makes one table.
     ///
     /// # Errors
     /// [`PartitionError::Unsupported`] on SQLite. [`PartitionError::Failed`] where the table is in use for longer than
@@ -211,11 +212,11 @@ async fn divide(tx: &DatabaseTransaction, retention: &Retention, now: Timestamp)
     tx.execute_unprepared(&rename).await?;
     for resolution in Resolution::ALL {
         let (Division { table, .. }, number) = (Division::of(resolution), resolution_number(resolution));
-        let create = format!(
+        let tables = format!(
             "CREATE TABLE {table} PARTITION OF {ROLLUPS} FOR VALUES IN ({number}) PARTITION BY RANGE (bucket_start); \
              CREATE TABLE {table}_default PARTITION OF {table} DEFAULT"
         );
-        tx.execute_unprepared(&create).await?;
+        tx.execute_unprepared(&tables).await?;
     }
     let starts = |resolution| Division::of(resolution).starts(now.before(retention.of(resolution)), now);
     let has_begun = |start: &i64| *start <= now.as_millis();
@@ -250,41 +251,37 @@ async fn create(tx: &DatabaseTransaction, division: Division, starts: impl Itera
 mod tests {
     use super::*;
 
-    fn at(text: &str) -> Timestamp {
-        text.parse().unwrap()
-    }
+    /// 18:30 on 23 November 2026.
+    const NOW: Timestamp = Timestamp::from_millis(1_795_458_600_000);
 
     #[test]
     fn partitions_follow_one_another_from_the_oldest_bucket_kept_to_those_ahead() {
-        let now = at("2026-11-23T18:30:00Z");
         for resolution in Resolution::ALL {
             let division = Division::of(resolution);
-            let oldest = now.before(Retention::default().of(resolution));
-            let starts: Vec<i64> = division.starts(oldest, now).collect();
+            let oldest = NOW.before(Retention::default().of(resolution));
+            let starts: Vec<i64> = division.starts(oldest, NOW).collect();
             assert!(starts.windows(2).all(|two| two[0] + division.width == two[1]));
             let (first, last) = (starts[0], starts[starts.len() - 1]);
             assert!(first <= oldest.as_millis() && oldest.as_millis() < first + division.width);
             let present = last - division.ahead * division.width;
-            assert!(present <= now.as_millis() && now.as_millis() < present + division.width);
+            assert!(present <= NOW.as_millis() && NOW.as_millis() < present + division.width);
         }
     }
 
     #[test]
     fn a_long_retention_makes_no_more_partitions_than_the_most() {
-        let now = at("2026-11-23T18:30:00Z");
         for resolution in Resolution::ALL {
             let division = Division::of(resolution);
-            let starts = division.starts(Timestamp::EPOCH, now).count();
+            let starts = division.starts(Timestamp::EPOCH, NOW).count();
             assert_eq!(i64::try_from(starts).unwrap(), MOST_BEHIND + 1 + division.ahead);
         }
     }
 
     #[test]
     fn a_partition_is_missing_where_none_overlaps_it() {
-        let now = at("2026-11-23T18:30:00Z");
         let division = Division::of(Resolution::Minute);
-        let all: Vec<i64> = division.starts(now, now).collect();
-        assert_eq!(division.missing(&[], now, now), all);
+        let all: Vec<i64> = division.starts(NOW, NOW).collect();
+        assert_eq!(division.missing(&[], NOW, NOW), all);
         // One of half the width, as another version may have made it.
         let half = Partition {
             name: "usage_minutes_2026112321".to_owned(),
@@ -292,13 +289,13 @@ mod tests {
             end: all[1],
             estimate: -1,
         };
-        assert_eq!(division.missing(&[half], now, now), all[1..]);
+        assert_eq!(division.missing(&[half], NOW, NOW), all[1..]);
     }
 
     #[test]
     fn a_partition_is_called_by_its_first_hour() {
         let division = Division::of(Resolution::Minute);
-        let start = at("2026-11-23T18:00:00Z").as_millis();
+        let start = NOW.floor(3_600).as_millis();
         assert_eq!(division.name(start), "usage_minutes_2026112318");
         assert_eq!(division.bounds(start), "FOR VALUES FROM (1795456800000) TO (1795478400000)");
     }

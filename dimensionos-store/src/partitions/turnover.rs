@@ -12,6 +12,8 @@ use crate::partitions::{Division, Partition, is_divided};
 
 /// How long a lock is waited for, and so how long writers may wait behind.
 const LOCK_PATIENCE: &str = "1s";
+/// Rows that are counted in no time.
+const FEW: u64 = 100_000;
 
 /// Makes the partitions that are missing, on a divided table alone. Rows that waited for one in `DEFAULT` are moved.
 pub(crate) async fn prepare(
@@ -32,7 +34,7 @@ pub(crate) async fn prepare(
 }
 
 /// Drops the partitions whose buckets all started before an instant, and deletes what `DEFAULT` has of that time: says
-/// how many rows went, for a partition as many as the planner takes it to have. `None` where the table is not divided.
+/// how many rows went, for a large partition as many as the planner takes it to have. `None` where the table is not divided.
 ///
 /// `DETACH … CONCURRENTLY`, which locks less, is refused within a transaction and beside a `DEFAULT` partition. Dropping
 /// takes all of a resolution for the milliseconds until the commit; the file goes after that.
@@ -77,9 +79,9 @@ fn attach(division: Division, start: i64) -> String {
     )
 }
 
-/// The planner's estimate; a partition that it never looked at is small, and counted.
+/// The planner's estimate; counted where that is of few, or of a partition that was empty when it was made.
 async fn rows(sql: &DatabaseTransaction, Partition { name, estimate, .. }: &Partition) -> Result<u64, DbErr> {
-    if let Ok(estimate) = u64::try_from(*estimate) {
+    if let Some(estimate) = u64::try_from(*estimate).ok().filter(|estimate| *estimate > FEW) {
         return Ok(estimate);
     }
     let statement = Statement::from_string(DbBackend::Postgres, format!("SELECT COUNT(*) FROM {name}"));
