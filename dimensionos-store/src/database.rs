@@ -200,9 +200,9 @@ impl Database {
             }
             let done = work(&tx).await?;
             tx.commit().await?;
-            Ok(done)
+            Ok::<T, DbErr>(done)
         };
-        attempt.await.map_err(|error: DbErr| DatabaseFault::from(&error))
+        attempt.await.map_err(|error| DatabaseFault::from(&error))
     }
 
     pub(crate) fn backend(&self) -> DbBackend {

@@ -7,7 +7,8 @@ mod turnover;
 
 use dimensionos_core::Timestamp;
 use dimensionos_core::monitoring::{Resolution, Retention};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, QueryResult, Statement, Value};
+use sea_orm::sea_query::Value;
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, QueryResult, Statement};
 
 use crate::database::Database;
 use crate::error::DatabaseFault;

@@ -33,8 +33,8 @@ pub(crate) async fn prepare(
     end_turn(sql).await
 }
 
-/// Drops the partitions whose buckets all started before an instant, and deletes what `DEFAULT` has of that time: says
-/// how many rows went, for a large partition as many as the planner takes it to have. `None` where the table is not divided.
+/// Drops the partitions whose buckets all started before an instant, and deletes what `DEFAULT` has of that time. Says how
+/// many rows went, for a large partition as many as the planner takes it to have; `None` where the table is not divided.
 ///
 /// `DETACH … CONCURRENTLY`, which locks less, is refused within a transaction and beside a `DEFAULT` partition. Dropping
 /// takes all of a resolution for the milliseconds until the commit; the file goes after that.
