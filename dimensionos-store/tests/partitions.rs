@@ -144,7 +144,7 @@ fn of_all_ages() -> Vec<UsageRow> {
             let start = start.before(width * back);
             [start, start.before(bucket), start.after(bucket)]
         });
-        let far = [Timestamp::EPOCH, NOW.before(10 * 366 * DAY), NOW.after(MINUTE), NOW.after(10 * 366 * DAY), END];
+        let far = [Timestamp::EPOCH, NOW.before(DAY * 3_660), NOW.after(MINUTE), NOW.after(DAY * 3_660), END];
         let mut instants: Vec<Timestamp> = edges.chain(far).map(|at| Bucket::holding(at, resolution).start()).collect();
         instants.sort_unstable();
         instants.dedup();
