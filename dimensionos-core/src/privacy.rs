@@ -53,7 +53,8 @@ const UNTIL_ITS_DATE: &str = "until its date";
 const WITH_THE_KEY: &str = "as long as the key";
 const A_MONTH: &str = "31 days";
 const WITH_THE_SERVICE: &str = "as long as the service";
-const ROLLED_UP: &str = "by the minute 48 hours, by the hour 90 days, by the day 3 years, unless set otherwise";
+const ROLLED_UP: &str = "by the minute 48 hours, by the hour 90 days, by the day 3 years, unless set otherwise; \
+    where usage is partitioned, at most 6 hours, a week or 13 weeks longer";
 
 type Row = (&'static str, &'static str, DataClass, &'static str, &'static str);
 

@@ -1,6 +1,7 @@
 //! The command line of `dimensionos-graphql`.
 
 mod jobs;
+mod partitions;
 mod table;
 mod tiers;
 
@@ -78,8 +79,10 @@ struct Serve {
 enum Db {
     /// Make the tables and seed the tiers
     Init,
-    /// Say what is applied
+    /// Say what is applied, and how usage is kept
     Status,
+    /// Divide usage into partitions, for good (PostgreSQL alone): old usage is dropped then, not deleted row by row
+    Partition,
     /// Drop every table and make them anew, empty
     Reset {
         /// Really do it
@@ -164,6 +167,7 @@ async fn run(line: CommandLine) -> Result<ExitCode, Fault> {
             println!("the database is ready");
         }
         Command::Db(Db::Status) => status(&settings).await?,
+        Command::Db(Db::Partition) => partitions::divide(&settings).await?,
         Command::Db(Db::Reset { yes: _ }) => reset(&settings).await?,
         Command::Operator(Operator::Create(NewKey { name })) => create_key(&settings, Role::Operator, name).await?,
         Command::Operator(Operator::Jobs) => jobs::print(&settings).await?,
@@ -346,7 +350,7 @@ async fn status(settings: &Settings) -> Result<(), Fault> {
     let state = Database::inspect(settings.database_url.expose()).await?;
     state.applied.iter().for_each(|step| println!("applied  {step}"));
     state.pending.iter().for_each(|step| println!("pending  {step}"));
-    Ok(())
+    partitions::print(settings).await
 }
 
 async fn reset(settings: &Settings) -> Result<(), Fault> {

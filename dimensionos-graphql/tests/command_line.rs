@@ -5,6 +5,7 @@ mod harness;
 
 use std::io::BufRead;
 
+use dimensionos_store::testing::PostgresDatabase;
 use harness::{Home, Server};
 use serde_json::{Value, json};
 
@@ -185,4 +186,40 @@ async fn the_demo_is_metered_live_and_says_how_to_look() {
         assert_eq!(server.stop(), Some(0));
     }
     assert_eq!(numbers[0], numbers[1], "the demo goes on where it was");
+}
+
+#[test]
+fn usage_on_sqlite_is_not_partitioned() {
+    let home = Home::new();
+    home.print(&["db", "init"]);
+    assert!(home.print(&["db", "status"]).ends_with("usage    not partitioned"));
+    let (code, line) = told(&home, &["db", "partition"]);
+    assert!(code == Some(1) && line.lines().count() == 1 && line.contains("PostgreSQL alone"), "{line}");
+}
+
+#[tokio::test]
+async fn usage_on_postgresql_is_partitioned_once_and_not_under_a_server() {
+    let Some(database) = PostgresDatabase::create().await else { return };
+    let home = Home::new().with("DATABASE_URL", &database.url);
+    home.print(&["db", "init"]);
+    assert!(home.print(&["db", "status"]).ends_with("usage    not partitioned"));
+    let server = home.serve();
+    let mut refused = None;
+    // The server takes the jobs within some seconds, and until then nothing tells that it is there.
+    for _ in 0..300 {
+        if home.print(&["operator", "jobs"]).contains("a server does them") {
+            refused = Some(told(&home, &["db", "partition"]));
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    let (code, line) = refused.unwrap();
+    assert!(code == Some(1) && line.contains("a server is running"), "{line}");
+    assert_eq!(server.stop(), Some(0));
+    let done = home.print(&["db", "partition"]);
+    assert!(done.starts_with("usage is partitioned, 0 rows: ") && done.ends_with(" of days"), "{done}");
+    assert!(home.print(&["db", "partition"]).starts_with("usage was partitioned before: "));
+    let status = home.print(&["db", "status"]);
+    assert!(status.lines().last().unwrap().starts_with("usage    partitioned: 21 of minutes"), "{status}");
+    assert_eq!(home.serve().stop(), Some(0));
 }

@@ -35,13 +35,14 @@ const SQLITE_CACHE: &str = "-1024";
 /// takes a second in between.
 const ABANDONED: &str = "60s";
 
-/// Names the lock under which PostgreSQL migrates; any number will do that nobody else takes.
-const MIGRATION_LOCK: i64 = 0x0d1_3e45_1045;
+/// Names the lock under which PostgreSQL migrates, and makes and drops partitions; any number will do that nobody else
+/// takes.
+pub(crate) const MIGRATION_LOCK: i64 = 0x0d1_3e45_1045;
 
 /// A database: the [`Store`] of SQLite and PostgreSQL.
 #[derive(Debug, Clone)]
 pub struct Database {
-    connection: DatabaseConnection,
+    pub(crate) connection: DatabaseConnection,
     /// SQLite has one writer at a time. Waiting here is fair and costs nothing, while SQLite itself would have the
     /// waiting ones sleep and try again.
     writer: Option<Arc<Mutex<()>>>,
@@ -187,22 +188,24 @@ impl Database {
         let _ = self.connection.close().await;
     }
 
-    async fn in_turn(
+    /// Changes tables in one transaction, while no other process does.
+    pub(crate) async fn in_turn<T>(
         &self,
-        work: impl AsyncFnOnce(&DatabaseTransaction) -> Result<(), DbErr>,
-    ) -> Result<(), DatabaseFault> {
+        work: impl AsyncFnOnce(&DatabaseTransaction) -> Result<T, DbErr>,
+    ) -> Result<T, DatabaseFault> {
         let attempt = async {
             let tx = self.connection.begin_with_options(options(Access::Write, self.backend())).await?;
             if self.backend() == DbBackend::Postgres {
                 tx.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")).await?;
             }
-            work(&tx).await?;
-            tx.commit().await
+            let done = work(&tx).await?;
+            tx.commit().await?;
+            Ok::<T, DbErr>(done)
         };
         attempt.await.map_err(|error| DatabaseFault::from(&error))
     }
 
-    fn backend(&self) -> DbBackend {
+    pub(crate) fn backend(&self) -> DbBackend {
         self.connection.get_database_backend()
     }
 }

@@ -92,6 +92,7 @@ fn refusal(code: Option<&str>) -> &'static str {
         Some("8") => "the database file cannot be written to",
         Some("11" | "26") => "the file is no database, or a damaged one",
         Some("28P01" | "28000") => "the database refuses this user or password",
+        Some("55P03") => "a lock was not to be had in time",
         Some("3D000") => "there is no database of this name",
         _ => "the database refused a statement",
     }

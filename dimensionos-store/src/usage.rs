@@ -22,6 +22,7 @@ use uuid::Uuid;
 use crate::batch::{Batch, Kind};
 use crate::entity::usage_source;
 use crate::error::{store_error, unreadable};
+use crate::partitions;
 use crate::transaction::{SqlTx, ids, signed, unsigned};
 
 pub(crate) const ROLLUPS: &str = "usage_rollups";
@@ -411,7 +412,19 @@ impl Usage for SqlTx {
         Ok(sum.map_or(0, unsigned))
     }
 
+    async fn prepare_usage(
+        &mut self,
+        resolution: Resolution,
+        oldest: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        partitions::prepare(&self.sql, resolution, (oldest, now)).await.map_err(store_error)
+    }
+
     async fn purge_usage(&mut self, resolution: Resolution, before: Timestamp) -> Result<u64, StoreError> {
+        if let Some(gone) = partitions::drop_over(&self.sql, resolution, before).await.map_err(store_error)? {
+            return Ok(gone);
+        }
         let mut delete = Query::delete();
         delete
             .from_table(ROLLUPS)

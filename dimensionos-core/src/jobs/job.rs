@@ -10,7 +10,7 @@ use crate::platform::Inner;
 /// What is done by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum JobName {
-    /// Removes what has run out: sessions, quotas, violations, usage past its retention.
+    /// Removes what has run out: sessions, quotas, violations, usage past its retention. Makes room for usage to come.
     Purge,
     /// Tells what time did to accounts, and erases those whose time has come.
     Lifecycle,

@@ -288,7 +288,18 @@ pub trait Usage: Send {
     }
     /// What an account added to a counter in the minutes that start at `from` or later.
     async fn used_since(&mut self, account: AccountId, counter: Counter, from: Timestamp) -> Result<u64, StoreError>;
-    /// Removes the buckets of a resolution that started before that instant, and says how many.
+    /// Makes room for the buckets of a resolution that start at `oldest` or later and some time past `now`, where a
+    /// storage has a place for each stretch of time; `Busy` where others are in the way, and then none is lost either.
+    async fn prepare_usage(
+        &mut self,
+        _resolution: Resolution,
+        _oldest: Timestamp,
+        _now: Timestamp,
+    ) -> Result<(), StoreError> {
+        Ok(())
+    }
+    /// Removes the buckets of a resolution that started before that instant, and says how many, or about how many. Where
+    /// they lie in stretches of time, a stretch may stay until all of it is over.
     async fn purge_usage(&mut self, resolution: Resolution, before: Timestamp) -> Result<u64, StoreError>;
     /// Sets the newest readings: each level's is replaced by a reading as new or newer. Each account's version goes up by
     /// one: whatever counts usage of an account does this in the same transaction. No account stands twice.

@@ -246,6 +246,7 @@ hand_on! {
         range: (Timestamp, Timestamp)
     ) -> Vec<(AccountId, UsageTotals)>;
     fn used_since(account: AccountId, counter: Counter, from: Timestamp) -> u64;
+    fn prepare_usage(resolution: Resolution, oldest: Timestamp, now: Timestamp) -> ();
     fn purge_usage(resolution: Resolution, before: Timestamp) -> u64;
     fn save_readings(readings: &[(AccountId, Readings)]) -> ();
     fn readings(account: AccountId) -> Readings;

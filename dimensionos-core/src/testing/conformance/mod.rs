@@ -73,6 +73,7 @@ macro_rules! conformance_cases {
             usage_adds_up_and_keeps_what_nobody_measured_absent,
             usage_is_read_by_range_and_account,
             old_usage_is_purged_by_its_own_resolution,
+            usage_is_the_same_wherever_room_was_made_for_it,
             a_sum_stops_at_the_largest_figure,
             a_reading_gives_way_to_newer_ones_alone,
             a_source_keeps_its_sequence,

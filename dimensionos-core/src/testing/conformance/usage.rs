@@ -76,13 +76,50 @@ pub async fn old_usage_is_purged_by_its_own_resolution(store: &dyn Store) {
     ];
     let mut tx = write(store).await;
     tx.add_usage(&rows).await.expect("usage is added");
-    let until = Bucket::holding(later, Resolution::Minute).start();
-    assert_eq!(tx.purge_usage(Resolution::Minute, until).await.unwrap(), 1);
     commit(tx).await;
+    let until = Bucket::holding(later, Resolution::Minute).start();
+    // By then every stretch of time is over that a store may keep until its end.
+    let long_after = NOW.after(Duration::from_hours(366 * 24));
+    let mut gone = Vec::new();
+    for before in [until, long_after] {
+        let mut tx = write(store).await;
+        gone.push(tx.purge_usage(Resolution::Minute, before).await.unwrap());
+        commit(tx).await;
+        let mut tx = read(store).await;
+        let left = tx.usage(id(1), Resolution::Minute, Timestamp::EPOCH, until).await.unwrap().len() as u64;
+        assert_eq!(left + gone.iter().sum::<u64>().min(1), 1);
+        let kept = tx.usage(id(1), Resolution::Minute, until, long_after).await.unwrap().len();
+        assert_eq!(kept, usize::from(before == until));
+        assert_eq!(tx.usage(id(1), Resolution::Hour, Timestamp::EPOCH, long_after).await.unwrap().len(), 1);
+    }
+    assert_eq!(gone.iter().sum::<u64>(), 2);
+}
+
+pub async fn usage_is_the_same_wherever_room_was_made_for_it(store: &dyn Store) {
+    let month = Duration::from_hours(30 * 24);
+    let sample = Sample::at(NOW).with_added(Counter::ApiCalls, 1);
+    // Long past and far ahead, each before there was room for it and after.
+    let instants = [NOW.before(month), NOW, NOW.after(month)];
+    let rows: Vec<_> = Resolution::ALL
+        .into_iter()
+        .flat_map(|resolution| instants.map(|at| row(id(1), resolution, at, &sample)))
+        .collect();
+    for _ in 0..2 {
+        let mut tx = write(store).await;
+        tx.add_usage(&rows).await.expect("usage is added");
+        commit(tx).await;
+        for resolution in Resolution::ALL {
+            let mut tx = write(store).await;
+            tx.prepare_usage(resolution, NOW, NOW).await.expect("room is made");
+            commit(tx).await;
+        }
+    }
     let mut tx = read(store).await;
-    let end = later.after(Duration::from_secs(3_600));
-    assert_eq!(tx.usage(id(1), Resolution::Minute, Timestamp::EPOCH, end).await.unwrap().len(), 1);
-    assert_eq!(tx.usage(id(1), Resolution::Hour, Timestamp::EPOCH, end).await.unwrap().len(), 1);
+    for resolution in Resolution::ALL {
+        let found = tx.usage(id(1), resolution, Timestamp::EPOCH, NOW.after(2 * month)).await.unwrap();
+        let found: Vec<_> = found.iter().map(|(at, rollup)| (*at, rollup.total(Counter::ApiCalls))).collect();
+        assert_eq!(found, instants.map(|at| (Bucket::holding(at, resolution), Some(2))));
+    }
 }
 
 pub async fn a_sum_stops_at_the_largest_figure(store: &dyn Store) {

@@ -1,0 +1,45 @@
+//! `db partition`: usage in partitions, and what `db status` says of them.
+
+use dimensionos_core::jobs::LEASE_NAME;
+use dimensionos_core::store::{Access, Store};
+use dimensionos_core::{Clock, SystemClock};
+use dimensionos_store::{Database, Partitioning, UsagePartitions};
+
+use crate::cli::{Fault, current};
+use crate::config::Settings;
+
+/// Divides usage into partitions where it is one table, and says what was done. Refused while a server runs: whoever
+/// waits for the table meanwhile would find nothing in the new one, for its rows are younger than what it reads.
+pub(super) async fn divide(settings: &Settings) -> Result<(), Fault> {
+    let database = current(settings).await?;
+    let now = SystemClock.now();
+    let lease = database.begin(Access::Read).await?.job_lease(LEASE_NAME).await?;
+    if lease.is_some_and(|lease| lease.expires_at > now) && !database.is_partitioned().await? {
+        return Err("a server is running on this database, or was within half a minute: stop all of them first".into());
+    }
+    let divided = database.partition_usage(&settings.retention, now).await?;
+    database.close().await;
+    match divided {
+        Partitioning::Divided { rows, partitions } => {
+            println!("usage is partitioned, {rows} rows: {}", told(partitions));
+        }
+        Partitioning::Already(partitions) => println!("usage was partitioned before: {}", told(partitions)),
+    }
+    Ok(())
+}
+
+/// Prints how usage is kept. Changes nothing.
+pub(super) async fn print(settings: &Settings) -> Result<(), Fault> {
+    let database = Database::open_for_reading(settings.database_url.expose()).await?;
+    let partitions = database.usage_partitions().await?;
+    database.close().await;
+    match partitions {
+        Some(partitions) => println!("usage    partitioned: {}", told(partitions)),
+        None => println!("usage    not partitioned"),
+    }
+    Ok(())
+}
+
+fn told(UsagePartitions { minutes, hours, days }: UsagePartitions) -> String {
+    format!("{minutes} of minutes, {hours} of hours, {days} of days")
+}
