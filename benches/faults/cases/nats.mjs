@@ -1,0 +1,50 @@
+// What happens to NATS, or to one replica's way there. Reports go on in all of it; what others should be told is late by
+// as long as it takes them to read it in the database, or, of live usage, until there is a way again.
+import { during } from "./postgres.mjs";
+
+const ALL = [0, 1, 2];
+const OTHERS = [1, 2];
+/** Without NATS replicas ask the database once a second what has become of accounts. */
+const RECONCILED = { accepted: 3_000 };
+/** Nothing live comes from other replicas while there is no NATS. */
+const UNTIL_IT_IS_BACK = 90_000;
+
+/** @type {import("../play.mjs").Case[]} */
+export const nats = [
+  {
+    name: "nats-cut",
+    title: "one replica is cut off from NATS for 30 s",
+    works: OTHERS,
+    bounds: RECONCILED,
+    fault: ({ world, hold }) => during(world.replicas[0].links.nats, "cut", () => hold(30)),
+  },
+  {
+    name: "nats-hole",
+    title: "one replica's way to NATS swallows everything for 30 s",
+    works: OTHERS,
+    bounds: RECONCILED,
+    fault: ({ world, hold }) => during(world.replicas[0].links.nats, "hole", () => hold(30)),
+  },
+  {
+    name: "nats-restarted",
+    title: "NATS is killed (kill -9) and started",
+    works: ALL,
+    bounds: { ...RECONCILED, live: 10_000, stream: 4_000 },
+    fault: async ({ world, hold }) => {
+      await world.nats.kill();
+      await hold(1);
+      await world.nats.start();
+    },
+  },
+  {
+    name: "nats-stopped",
+    title: "NATS is stopped for a minute",
+    works: ALL,
+    bounds: { ...RECONCILED, live: UNTIL_IT_IS_BACK, stream: 4_000 },
+    fault: async ({ world, hold }) => {
+      await world.nats.stop();
+      await hold(60);
+      await world.nats.start();
+    },
+  },
+].map((one) => ({ ...one, needsNats: true }));

@@ -1,0 +1,49 @@
+// What happens to PostgreSQL, or to one replica's way there.
+
+const OTHERS = [1, 2];
+
+/** @type {import("../play.mjs").Case[]} */
+export const postgres = [
+  {
+    name: "postgres-cut",
+    title: "one replica is cut off from PostgreSQL for 30 s",
+    works: OTHERS,
+    fault: ({ world, hold }) => during(world.replicas[0].links.postgres, "cut", () => hold(30)),
+  },
+  {
+    name: "postgres-hole",
+    title: "one replica's way to PostgreSQL swallows everything for 30 s",
+    works: OTHERS,
+    fault: ({ world, hold }) => during(world.replicas[0].links.postgres, "hole", () => hold(30)),
+  },
+  {
+    name: "postgres-restarted",
+    title: "PostgreSQL is stopped (fast) and started",
+    works: [],
+    fault: async ({ world, hold }) => {
+      await world.postgres.stop();
+      await hold(2);
+      await world.postgres.start();
+    },
+  },
+  {
+    name: "postgres-killed",
+    title: "PostgreSQL is killed (kill -9) and started",
+    works: [],
+    fault: async ({ world, hold }) => {
+      await world.postgres.kill();
+      await hold(1);
+      await world.postgres.start();
+    },
+  },
+];
+
+/** A link is so for as long, and passes again whatever happens meanwhile. */
+export async function during(link, mode, meanwhile) {
+  await link.set(mode);
+  try {
+    await meanwhile();
+  } finally {
+    await link.set("pass");
+  }
+}

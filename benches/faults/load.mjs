@@ -1,0 +1,86 @@
+// Sources that report all the time, and clients that ask, through all replicas at once.
+import { ask } from "./client.mjs";
+import { sleep } from "./time.mjs";
+
+const ME = "{ me { status tier } }";
+const JOBS = "{ jobs { name } }";
+/** How long a source waits for its answer before it sends its report again, to another replica. */
+const ROAMING_PATIENCE = 2_000;
+const PINNED_PATIENCE = 5_000;
+/** One report in so many is given up after a few milliseconds, and so is under way twice. */
+const GIVEN_UP = 25;
+
+export class Load {
+  #isOver = false;
+  #tasks = [];
+  /** By replica: when a report was acknowledged last, when that one was begun, and the longest time without one. */
+  pulse;
+
+  constructor(world, tally) {
+    Object.assign(this, { world, tally });
+    this.pulse = world.replicas.map(() => ({ last: performance.now(), begun: 0, longest: 0 }));
+  }
+
+  start() {
+    const { roaming, pinned } = this.world.sources;
+    this.#tasks = roaming.map((source) => this.#roam(source));
+    this.#tasks.push(...pinned.map(({ source, replica }) => this.#stay(source, replica)));
+    this.#tasks.push(...this.world.replicas.flatMap((replica) => [this.#askMe(replica), this.#askJobs(replica)]));
+  }
+
+  async stop() {
+    this.#isOver = true;
+    await Promise.all(this.#tasks);
+    for (const pulse of this.pulse) pulse.longest = Math.max(pulse.longest, performance.now() - pulse.last);
+  }
+
+  async #report(source, replica, patience) {
+    const begun = performance.now();
+    const code = await source.report(replica, this.world.agent, patience);
+    if (!code) {
+      const pulse = this.pulse[replica.index];
+      const now = performance.now();
+      pulse.longest = Math.max(pulse.longest, now - pulse.last);
+      pulse.last = now;
+      pulse.begun = Math.max(pulse.begun, begun);
+    }
+    return code;
+  }
+
+  /** Another replica each time, at any moment. */
+  async #roam(source) {
+    while (!this.#isOver) {
+      const isGivenUp = Math.floor(Math.random() * GIVEN_UP) === 0;
+      const code = await this.#report(
+        source,
+        this.world.anyReplica(),
+        isGivenUp ? 1 + Math.random() * 5 : ROAMING_PATIENCE,
+      );
+      if (!(isGivenUp && code === "no answer")) this.tally.note("report", code);
+      await sleep(10 + Math.random() * 30);
+    }
+  }
+
+  /** One replica alone, which shows whether this one works. */
+  async #stay(source, replica) {
+    while (!this.#isOver) {
+      this.tally.note("report", await this.#report(source, replica, PINNED_PATIENCE));
+      await sleep(40);
+    }
+  }
+
+  async #askMe(replica) {
+    while (!this.#isOver) {
+      this.tally.note("me", (await ask(replica, this.world.watched.token, ME)).code);
+      await sleep(150);
+    }
+  }
+
+  /** What needs the database. */
+  async #askJobs(replica) {
+    while (!this.#isOver) {
+      this.tally.note("jobs", (await ask(replica, this.world.operator, JOBS)).code);
+      await sleep(150);
+    }
+  }
+}
