@@ -64,16 +64,15 @@ class Engine {
   }
 
   async end(signal) {
-    const child = this.#child;
-    if (!child?.pid || child.exitCode !== null || child.signalCode !== null) return;
-    const ended = once(child, "exit");
-    child.kill(signal);
+    if (!this.isRunning) return;
+    const ended = once(this.#child, "exit");
+    this.#child.kill(signal);
     await ended;
   }
 
   /** For the end of the script, where nothing can be waited for. */
   endAtOnce() {
-    if (this.#child?.pid && this.#child.exitCode === null) this.#child.kill("SIGKILL");
+    if (this.isRunning) this.#child.kill("SIGKILL");
   }
 }
 

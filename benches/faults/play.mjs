@@ -9,7 +9,7 @@ import { quantile, sleep, until } from "./time.mjs";
 /**
  * @typedef {object} Case
  * @property {string} name on the command line
- * @property {string} title in the table
+ * @property {string} title in the table; `{30}` is how many seconds it lasts, unless `--hold` says otherwise
  * @property {number[]} works the replicas that have to go on meanwhile as if nothing were
  * @property {(run: Run) => Promise<string | void>} fault does it, and undoes it; gives what is worth telling
  * @property {boolean} [needsNats]
@@ -71,10 +71,11 @@ export async function play(world, the, options) {
   const delays = live.delays();
   const of = (lists) => the.works.flatMap((index) => lists[index]);
   return judge(the, world, failures, {
+    title: the.title.replace(/\{(\d+)\}/g, (_, seconds) => options.hold ?? seconds),
     refused: tally.inWords(),
     reports: world.ledger.acknowledged - before,
-    gapOfWorking: Math.max(...the.works.map((index) => load.pulse[index].longest), 0),
-    gap: Math.max(...load.pulse.map(({ longest }) => longest)),
+    gapOfWorking: longest(the.works.map((index) => load.pulse[index].longest)),
+    gap: longest(load.pulse.map((pulse) => pulse.longest)),
     liveOfWorking: longest(of(delays)),
     live: longest(delays.flat()),
     across: live.delays(true).flat(),
@@ -111,10 +112,12 @@ function judge(the, world, failures, seen) {
     hold("accepted", longest(seen.accepted), bounds.accepted);
     hold("stream", seen.streamOfWorking, bounds.stream);
   }
-  return { title: the.title, faults, ...seen };
+  return { faults, ...seen };
 }
 
-export const longest = (values) => values.reduce((most, value) => Math.max(most, value), 0);
+/** Undefined of none. */
+export const longest = (values) =>
+  values.length ? values.reduce((most, value) => Math.max(most, value), 0) : undefined;
 export const quantiles = (values) => ({
   p50: quantile(values, 0.5),
   p99: quantile(values, 0.99),

@@ -111,14 +111,15 @@ export class Takers {
     if (!this.#isAllowed("reserve", reservation?.decision)) return;
     this.given += 1;
     const variables = { a: this.account, r: reservation.id };
-    // Told until it is answered; NOT_FOUND is the answer where an earlier one was lost.
+    // Told until it is answered.
     const isTold = async () => [undefined, "NOT_FOUND"].includes((await this.#ask("commit", COMMIT, variables)).code);
     await until(isTold, 120_000, 200);
   }
 
   async #ask(kind, query, variables) {
     const answer = await ask(this.world.anyReplica(), this.world.agent, query, variables, PATIENCE);
-    this.tally.note(kind, answer.code);
+    // NOT_FOUND is the answer to a commit whose first answer was lost.
+    this.tally.note(kind, kind === "commit" && answer.code === "NOT_FOUND" ? undefined : answer.code);
     return answer;
   }
 

@@ -13,14 +13,14 @@ const UNTIL_IT_IS_BACK = 90_000;
 export const nats = [
   {
     name: "nats-cut",
-    title: "one replica is cut off from NATS for 30 s",
+    title: "one replica is cut off from NATS for {30} s",
     works: OTHERS,
     bounds: RECONCILED,
     fault: ({ world, hold }) => during(world.replicas[0].links.nats, "cut", () => hold(30)),
   },
   {
     name: "nats-hole",
-    title: "one replica's way to NATS swallows everything for 30 s",
+    title: "one replica's way to NATS swallows everything for {30} s",
     works: OTHERS,
     bounds: RECONCILED,
     fault: ({ world, hold }) => during(world.replicas[0].links.nats, "hole", () => hold(30)),
@@ -38,7 +38,7 @@ export const nats = [
   },
   {
     name: "nats-stopped",
-    title: "NATS is stopped for a minute",
+    title: "NATS is stopped for {60} s",
     works: ALL,
     bounds: { ...RECONCILED, live: UNTIL_IT_IS_BACK, stream: 4_000 },
     fault: async ({ world, hold }) => {

@@ -6,13 +6,13 @@ const OTHERS = [1, 2];
 export const postgres = [
   {
     name: "postgres-cut",
-    title: "one replica is cut off from PostgreSQL for 30 s",
+    title: "one replica is cut off from PostgreSQL for {30} s",
     works: OTHERS,
     fault: ({ world, hold }) => during(world.replicas[0].links.postgres, "cut", () => hold(30)),
   },
   {
     name: "postgres-hole",
-    title: "one replica's way to PostgreSQL swallows everything for 30 s",
+    title: "one replica's way to PostgreSQL swallows everything for {30} s",
     works: OTHERS,
     fault: ({ world, hold }) => during(world.replicas[0].links.postgres, "hole", () => hold(30)),
   },

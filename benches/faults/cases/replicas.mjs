@@ -26,7 +26,7 @@ export const replicas = [
   },
   {
     name: "killed",
-    title: "a replica is killed (kill -9) and started again 5 s later",
+    title: "a replica is killed (kill -9) and started again {5} s later",
     works: OTHERS,
     fault: async ({ world, hold }) => {
       await world.replicas[0].kill();
@@ -36,7 +36,7 @@ export const replicas = [
   },
   {
     name: "paused",
-    title: "a replica stands still for 30 s (SIGSTOP, SIGCONT)",
+    title: "a replica stands still for {30} s (SIGSTOP, SIGCONT)",
     works: OTHERS,
     fault: async ({ world, hold }) => {
       world.replicas[0].pause();
