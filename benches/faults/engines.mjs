@@ -81,8 +81,10 @@ export class Postgres extends Engine {
   #programs;
   #user;
 
-  constructor(folder, port) {
+  /** @param {string[]} settings NAME=VALUE each, beside those it comes with */
+  constructor(folder, port, settings = []) {
     super("postgres", folder, port);
+    this.settings = settings;
     this.#programs = postgresPrograms();
     this.#user = postgresUser();
   }
@@ -105,6 +107,7 @@ export class Postgres extends Engine {
   async start() {
     const parameters = ["-D", join(this.folder, "data"), "-h", "127.0.0.1", "-p", String(this.port)];
     parameters.push("-k", this.folder, "-c", "max_connections=200");
+    for (const setting of this.settings) parameters.push("-c", setting);
     for (let tries = 0; tries < 60; tries += 1) {
       if (await this.begin(join(this.#programs, "postgres"), parameters, this.#user)) return;
       await sleep(250);

@@ -23,6 +23,7 @@ const OPTIONS = {
   other: { type: "string" },
   hold: { type: "string" },
   set: { type: "string", multiple: true, default: [] },
+  postgres: { type: "string", multiple: true, default: [] },
   keep: { type: "boolean", default: false },
 };
 const last = ["takers", "judged"];
@@ -41,6 +42,7 @@ usage: node run.mjs PATH/TO/dimensionos-graphql [case…] [options]
   --other PATH   a version of the server with which \`rolling\` begins
   --hold SECONDS how long a fault lasts, in place of what its case says
   --set N=VALUE  a setting of every replica, such as REPORTS=stream
+  --postgres N=V a setting of PostgreSQL beside those it comes with
   --keep         leave databases and logs in their folder`);
   process.exit(2);
 }
@@ -80,7 +82,14 @@ function flags(binary, hasNats) {
 async function main() {
   const { binary, values, hasNats, cases, settings } = understood();
   const other = cases.some(({ name }) => name === "rolling") && values.other ? resolve(values.other) : undefined;
-  const world = new World({ binary, other, hasNats, flags: flags(binary, hasNats), settings });
+  const world = new World({
+    binary,
+    other,
+    hasNats,
+    flags: flags(binary, hasNats),
+    settings,
+    postgres: values.postgres,
+  });
   process.once("exit", () => world.remove({ keeps: values.keep }));
   const stop = () => world.close().finally(() => process.exit(130));
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, stop);

@@ -33,6 +33,7 @@ export class World {
    * @param {string} [options.other] with which replicas begin, where it is another version
    * @param {boolean} options.hasNats
    * @param {string[]} options.flags of `serve`
+   * @param {string[]} [options.postgres] settings of PostgreSQL, NAME=VALUE each
    * @param {Record<string, string>} options.settings of every replica, in the environment
    */
   constructor(options) {
@@ -44,7 +45,7 @@ export class World {
     const binary = other ?? this.options.binary;
     // PostgreSQL's user has to get to its folder.
     chmodSync(this.folder, 0o755);
-    this.postgres = new Postgres(join(this.folder, "postgres"), await freePort());
+    this.postgres = new Postgres(join(this.folder, "postgres"), await freePort(), this.options.postgres);
     await this.postgres.create();
     if (hasNats) {
       this.nats = new Nats(join(this.folder, "nats"), await freePort());
