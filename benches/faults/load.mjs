@@ -10,15 +10,37 @@ const PINNED_PATIENCE = 5_000;
 /** One report in so many is given up after a few milliseconds, and so is under way twice. */
 const GIVEN_UP = 25;
 
+class Pulse {
+  #last = performance.now();
+  /** When the report was begun that was acknowledged last. */
+  begun = 0;
+  /** Milliseconds without an acknowledged report at most. */
+  longest = 0;
+
+  beat(begun) {
+    this.end();
+    this.begun = Math.max(this.begun, begun);
+  }
+
+  end() {
+    const now = performance.now();
+    this.longest = Math.max(this.longest, now - this.#last);
+    this.#last = now;
+  }
+}
+
 export class Load {
   #isOver = false;
   #tasks = [];
-  /** By replica: when a report was acknowledged last, when that one was begun, and the longest time without one. */
+  /** By replica. */
   pulse;
+  /** The same of all of them together. */
+  together;
 
   constructor(world, tally) {
     Object.assign(this, { world, tally });
-    this.pulse = world.replicas.map(() => ({ last: performance.now(), begun: 0, longest: 0 }));
+    this.pulse = world.replicas.map(() => new Pulse());
+    this.together = new Pulse();
   }
 
   start() {
@@ -31,19 +53,13 @@ export class Load {
   async stop() {
     this.#isOver = true;
     await Promise.all(this.#tasks);
-    for (const pulse of this.pulse) pulse.longest = Math.max(pulse.longest, performance.now() - pulse.last);
+    for (const pulse of [...this.pulse, this.together]) pulse.end();
   }
 
   async #report(source, replica, patience) {
     const begun = performance.now();
     const code = await source.report(replica, this.world.agent, patience);
-    if (!code) {
-      const pulse = this.pulse[replica.index];
-      const now = performance.now();
-      pulse.longest = Math.max(pulse.longest, now - pulse.last);
-      pulse.last = now;
-      pulse.begun = Math.max(pulse.begun, begun);
-    }
+    if (!code) for (const pulse of [this.pulse[replica.index], this.together]) pulse.beat(begun);
     return code;
   }
 

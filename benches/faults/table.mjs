@@ -5,8 +5,8 @@ import { inWords } from "./time.mjs";
 const HEAD = [
   "what happens",
   "refused meanwhile",
-  "longest without an acknowledged report: where all goes on / anywhere",
-  "longest until a live value: where all goes on / anywhere",
+  "longest without an acknowledged report: by any replica / by each where all goes on / by each",
+  "longest until a live value: where all goes on / everywhere",
   "last accepted after a suspension",
   "its stream ended after",
   "acknowledged",
@@ -25,8 +25,8 @@ export function row(seen) {
   const cells = [
     seen.title + (seen.note ? `: ${seen.note}` : ""),
     seen.refused + (seen.ownExits ? `; replicas that ended by themselves: ${seen.ownExits}` : ""),
-    pair(seen.gapOfWorking, seen.gap),
-    pair(seen.liveOfWorking, seen.live),
+    several(seen.gapTogether, seen.gapOfWorking, seen.gap),
+    several(seen.liveOfWorking, seen.live),
     seen.accepted.length ? inWords(longest(seen.accepted)) : "–",
     seen.streams.length ? inWords(longest(seen.streams)) : "–",
     seen.reports.toLocaleString("en"),
@@ -58,5 +58,5 @@ export function times(seen) {
     .join("\n");
 }
 
-const pair = (one, other) => `${inWords(one)} / ${inWords(other)}`;
+const several = (...times) => times.map(inWords).join(" / ");
 const line = (cells) => `| ${cells.join(" | ")} |`;

@@ -27,8 +27,9 @@ export const nats = [
   },
   {
     name: "nats-restarted",
-    title: "NATS is killed (kill -9) and started",
+    title: "NATS is killed (kill -9) and started {1} s later",
     works: ALL,
+    stops: "nats",
     bounds: { ...RECONCILED, live: 10_000, stream: 4_000 },
     fault: async ({ world, hold }) => {
       await world.nats.kill();
@@ -40,6 +41,7 @@ export const nats = [
     name: "nats-stopped",
     title: "NATS is stopped for {60} s",
     works: ALL,
+    stops: "nats",
     bounds: { ...RECONCILED, live: UNTIL_IT_IS_BACK, stream: 4_000 },
     fault: async ({ world, hold }) => {
       await world.nats.stop();

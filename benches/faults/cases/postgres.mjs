@@ -1,6 +1,8 @@
 // What happens to PostgreSQL, or to one replica's way there.
 
 const OTHERS = [1, 2];
+/** Nobody acknowledges without the database; the rest is its own start, and the log that it goes through. */
+const WITHOUT_IT = { together: 20_000 };
 
 /** @type {import("../play.mjs").Case[]} */
 export const postgres = [
@@ -18,8 +20,9 @@ export const postgres = [
   },
   {
     name: "postgres-restarted",
-    title: "PostgreSQL is stopped (fast) and started",
+    title: "PostgreSQL is stopped (fast) and started {2} s later",
     works: [],
+    bounds: WITHOUT_IT,
     fault: async ({ world, hold }) => {
       await world.postgres.stop();
       await hold(2);
@@ -28,8 +31,9 @@ export const postgres = [
   },
   {
     name: "postgres-killed",
-    title: "PostgreSQL is killed (kill -9) and started",
+    title: "PostgreSQL is killed (kill -9) and started {1} s later",
     works: [],
+    bounds: WITHOUT_IT,
     fault: async ({ world, hold }) => {
       await world.postgres.kill();
       await hold(1);

@@ -83,6 +83,7 @@ export const replicas = [
     name: "judged",
     title: "a random replica is killed (kill -9) each second, NATS stopped in the middle",
     works: [],
+    stops: "nats",
     bounds: { recovery: 30_000 },
     fault: async ({ world, isLong }) => {
       const seconds = isLong ? 300 : 30;
@@ -106,7 +107,10 @@ export const replicas = [
         await replica.kill();
         kills += 1;
         restarts.add(replica);
-        replica.start().finally(() => restarts.delete(replica));
+        replica
+          .start()
+          .catch((fault) => console.error(fault.message))
+          .finally(() => restarts.delete(replica));
       }
       await nats;
       await until(() => restarts.size === 0, 60_000);
