@@ -70,9 +70,9 @@ class Engine {
     await ended;
   }
 
-  /** For the end of the script, where nothing can be waited for. */
+  /** For the end of the script, where nothing can be waited for: PostgreSQL takes its shared memory with it by SIGQUIT. */
   endAtOnce() {
-    if (this.isRunning) this.#child.kill("SIGKILL");
+    if (this.isRunning) this.#child.kill("SIGQUIT");
   }
 }
 

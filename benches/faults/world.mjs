@@ -120,6 +120,25 @@ export class World {
     return among[held.indexOf(1)];
   }
 
+  /**
+   * An engine is gone, and started again. Links are cut meanwhile: what would be refused by the machine where nobody
+   * listens would otherwise be accepted by them.
+   * @param {"postgres" | "nats"} name
+   * @param {"stop" | "kill"} how
+   * @param {() => Promise<void>} meanwhile
+   */
+  async without(name, how, meanwhile) {
+    const links = this.replicas.map((replica) => replica.links[name]);
+    await this[name][how]();
+    for (const link of links) await link.set("cut");
+    try {
+      await meanwhile();
+    } finally {
+      await this[name].start();
+      for (const link of links) await link.set("pass");
+    }
+  }
+
   /** Makes everything as it was at the start, whatever a case left behind. */
   async repair() {
     if (!this.postgres.isRunning) await this.postgres.start();

@@ -31,11 +31,7 @@ export const nats = [
     works: ALL,
     stops: "nats",
     bounds: { ...RECONCILED, live: 10_000, stream: 4_000 },
-    fault: async ({ world, hold }) => {
-      await world.nats.kill();
-      await hold(1);
-      await world.nats.start();
-    },
+    fault: ({ world, hold }) => world.without("nats", "kill", () => hold(1)),
   },
   {
     name: "nats-stopped",
@@ -43,10 +39,6 @@ export const nats = [
     works: ALL,
     stops: "nats",
     bounds: { ...RECONCILED, live: UNTIL_IT_IS_BACK, stream: 4_000 },
-    fault: async ({ world, hold }) => {
-      await world.nats.stop();
-      await hold(60);
-      await world.nats.start();
-    },
+    fault: ({ world, hold }) => world.without("nats", "stop", () => hold(60)),
   },
 ].map((one) => ({ ...one, needsNats: true }));

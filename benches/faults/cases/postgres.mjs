@@ -23,22 +23,14 @@ export const postgres = [
     title: "PostgreSQL is stopped (fast) and started {2} s later",
     works: [],
     bounds: WITHOUT_IT,
-    fault: async ({ world, hold }) => {
-      await world.postgres.stop();
-      await hold(2);
-      await world.postgres.start();
-    },
+    fault: ({ world, hold }) => world.without("postgres", "stop", () => hold(2)),
   },
   {
     name: "postgres-killed",
     title: "PostgreSQL is killed (kill -9) and started {1} s later",
     works: [],
     bounds: WITHOUT_IT,
-    fault: async ({ world, hold }) => {
-      await world.postgres.kill();
-      await hold(1);
-      await world.postgres.start();
-    },
+    fault: ({ world, hold }) => world.without("postgres", "kill", () => hold(1)),
   },
 ];
 

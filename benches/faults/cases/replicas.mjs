@@ -92,11 +92,7 @@ export const replicas = [
       const left = (second) => sleep(Math.max(0, begin + second * 1_000 - performance.now()));
       const nats =
         world.nats &&
-        left((seconds - without) / 2).then(async () => {
-          await world.nats.stop();
-          await sleep(without * 1_000);
-          await world.nats.start();
-        });
+        left((seconds - without) / 2).then(() => world.without("nats", "stop", () => sleep(without * 1_000)));
       let kills = 0;
       const restarts = new Set();
       for (let second = 1; second <= seconds; second += 1) {
