@@ -6,13 +6,16 @@
  * @property {string} [code] why there is no data: an error's code, or `no connection`, `cut off`, `no answer`, `HTTP n`
  */
 
+/** Longer than a replica takes to say that it cannot (`BUSY`), so that what it says is seen. */
+export const PATIENCE = 8_000;
+
 /**
  * One POST. Never throws.
  * @param {{ url: string }} replica
  * @param {number} deadline milliseconds
  * @returns {Promise<Answer>}
  */
-export async function ask(replica, token, query, variables = {}, deadline = 5_000) {
+export async function ask(replica, token, query, variables = {}, deadline = PATIENCE) {
   const signal = AbortSignal.timeout(Math.ceil(deadline));
   try {
     const response = await post(replica, token, query, variables, "application/json", signal);

@@ -1,12 +1,11 @@
 // Sources that report all the time, and clients that ask, through all replicas at once.
-import { ask } from "./client.mjs";
+import { PATIENCE, ask } from "./client.mjs";
 import { sleep } from "./time.mjs";
 
 const ME = "{ me { status tier } }";
 const JOBS = "{ jobs { name } }";
 /** How long a source waits for its answer before it sends its report again, to another replica. */
 const ROAMING_PATIENCE = 2_000;
-const PINNED_PATIENCE = 5_000;
 /** One report in so many is given up after a few milliseconds, and so is under way twice. */
 const GIVEN_UP = 25;
 
@@ -80,7 +79,7 @@ export class Load {
   /** One replica alone, which shows whether this one works. */
   async #stay(source, replica) {
     while (!this.#isOver) {
-      this.tally.note("report", await this.#report(source, replica, PINNED_PATIENCE));
+      this.tally.note("report", await this.#report(source, replica, PATIENCE));
       await sleep(40);
     }
   }

@@ -15,7 +15,6 @@ const LIMIT = `mutation($a: ID!, $r: Resource!, $l: UInt53!) {
   setLimit(account: $a, resource: $r, limit: $l, until: "2999-01-01T00:00:00Z") { id }
 }`;
 const LIMITS = "query($a: ID!) { account(id: $a) { limitOverrides { limit } } }";
-const PATIENCE = 3_000;
 
 export class Takers {
   /** Units that somebody was told they may use. */
@@ -117,7 +116,7 @@ export class Takers {
   }
 
   async #ask(kind, query, variables) {
-    const answer = await ask(this.world.anyReplica(), this.world.agent, query, variables, PATIENCE);
+    const answer = await ask(this.world.anyReplica(), this.world.agent, query, variables);
     // NOT_FOUND is the answer to a commit whose first answer was lost.
     this.tally.note(kind, kind === "commit" && answer.code === "NOT_FOUND" ? undefined : answer.code);
     return answer;
