@@ -85,6 +85,7 @@ export async function play(world, the, options) {
     accepted: standing.accepted.flat(),
     streams: standing.streams.flat(),
     streamOfWorking: longest(of(standing.streams)),
+    elsewhere: standing.elsewhere,
     lost: ledger.lost + keyed.lost,
     doubled: ledger.doubled + keyed.doubled,
     shownAfter: Math.max(ledger.shownAfter, keyed.after),

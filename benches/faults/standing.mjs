@@ -18,6 +18,8 @@ export class Standing {
   accepted;
   /** By replica: milliseconds from the operator's answer until its stream of the account had ended. */
   streams;
+  /** The same of the replicas that did not suspend it themselves. */
+  elsewhere = { accepted: [], streams: [] };
 
   /** @param {() => import("./replica.mjs").Replica[]} acting by whom suspensions are asked for at that moment */
   constructor(world, acting, pause = 1_000) {
@@ -43,14 +45,16 @@ export class Standing {
     await this.#set("ACTIVE");
   }
 
+  /** Gives the replica that did it; undefined where none does. */
   async #set(status) {
     const { id } = this.world.judged;
+    let replica;
     const isSet = async () => {
       const acting = this.acting();
-      const replica = acting[Math.floor(Math.random() * acting.length)] ?? this.world.anyReplica();
+      replica = acting[Math.floor(Math.random() * acting.length)] ?? this.world.anyReplica();
       return !(await ask(replica, this.world.operator, SET, { a: id, s: status }, 2_000)).code;
     };
-    return (await until(isSet, 60_000)) !== null;
+    return (await until(isSet, 60_000)) === null ? undefined : replica;
   }
 
   async #round() {
@@ -63,9 +67,10 @@ export class Standing {
     const watching = new AbortController();
     const streams = replicas.map((replica) => this.#stream(replica, watching.signal));
     await sleep(300);
-    if (this.#isOver || !(await this.#set("SUSPENDED"))) return watching.abort();
+    const acting = this.#isOver ? undefined : await this.#set("SUSPENDED");
+    if (!acting) return watching.abort();
     const told = performance.now();
-    await Promise.all(replicas.map((replica) => this.#askOn(replica, told)));
+    await Promise.all(replicas.map((replica) => this.#askOn(replica, told, acting)));
     await Promise.race([
       Promise.all(streams.map(({ end }) => end)),
       sleep(Math.max(0, told + 3_000 - performance.now())),
@@ -74,7 +79,9 @@ export class Standing {
       // Nobody can see what a replica does that is paused, and who was cut off was not told.
       if (!stream.hasBegun || stream.isCutOff || stream.endedAt < told || replicas[index].isPaused) continue;
       const since = Math.max(told, replicas[index].awakeSince);
-      this.streams[index].push(Math.max(0, (stream.endedAt ?? performance.now()) - since));
+      const took = Math.max(0, (stream.endedAt ?? performance.now()) - since);
+      this.streams[index].push(took);
+      if (replicas[index] !== acting) this.elsewhere.streams.push(took);
     }
     watching.abort();
   }
@@ -89,7 +96,7 @@ export class Standing {
     return stream;
   }
 
-  async #askOn(replica, told) {
+  async #askOn(replica, told, acting) {
     let last = 0;
     while (performance.now() < told + MOST) {
       const { code } = await ask(replica, this.world.judged.token, ASK, {}, 1_000);
@@ -100,5 +107,6 @@ export class Standing {
       await sleep(code ? 50 : 2);
     }
     this.accepted[replica.index].push(last);
+    if (replica !== acting) this.elsewhere.accepted.push(last);
   }
 }

@@ -48,8 +48,8 @@ export function times(seen) {
   };
   const lines = [
     one("a live value, from the report to another replica until it was there", seen.across),
-    one("the last operation accepted after a suspension was answered", seen.accepted),
-    one("a stream of the suspended account ended", seen.streams),
+    one("the last operation that another replica accepted, after a suspension was answered", seen.elsewhere.accepted),
+    one("the end of another replica's stream of the account, after that", seen.elsewhere.streams),
     `all acknowledged was shown by every replica within ${inWords(seen.shownAfter)}`,
   ];
   return lines

@@ -11,7 +11,7 @@ export const replicas = [
     title: "nothing",
     works: [0, 1, 2],
     pause: 100,
-    fault: ({ hold }) => hold(20),
+    fault: ({ hold, isLong }) => hold(isLong ? 120 : 20),
   },
   {
     name: "links",
@@ -81,7 +81,7 @@ export const replicas = [
   },
   {
     name: "judged",
-    title: "a random replica is killed (kill -9) each second, NATS stopped in the middle",
+    title: "a random replica is killed (kill -9) each second",
     works: [],
     stops: "nats",
     bounds: { recovery: 30_000 },
