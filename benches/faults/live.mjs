@@ -1,6 +1,6 @@
-// Whoever watches an account on one replica, while it is reported to all of them in turns.
+// Whoever watches an account on each replica, while it is reported to one of them.
 import { ask, follow } from "./client.mjs";
-import { sleep } from "./time.mjs";
+import { sleep, until } from "./time.mjs";
 
 const REPORT = "mutation($input: UsageReportInput!) { reportUsage(input: $input) { sequence } }";
 const WATCH = "subscription { usage(intervalMs: 100) { storage { fileCount } } }";
@@ -13,16 +13,17 @@ export class Live {
   #readings = [];
   /** By replica: what came, and when. */
   #arrivals;
-  #world;
+  #hasBegun;
 
-  constructor(world, tally) {
-    this.#world = world;
-    this.tally = tally;
+  /** @param {number} home the replica that is reported to, as long as it takes reports; then others, in turns */
+  constructor(world, tally, home) {
+    Object.assign(this, { world, tally, home, watched: world.watched[home] });
     this.#arrivals = world.replicas.map(() => []);
+    this.#hasBegun = world.replicas.map(() => false);
   }
 
   start() {
-    this.#tasks = this.#world.replicas.map((replica) => this.#watch(replica));
+    this.#tasks = this.world.replicas.map((replica) => this.#watch(replica));
     this.#tasks.push(this.#report());
   }
 
@@ -56,9 +57,10 @@ export class Live {
   }
 
   async #watch(replica) {
-    const { token } = this.#world.watched;
+    const { token } = this.watched;
     const arrivals = this.#arrivals[replica.index];
     const onData = (data) => {
+      this.#hasBegun[replica.index] = true;
       const files = data.usage.storage.fileCount ?? 0;
       // An older value after a newer one is not an arrival.
       if (files > (arrivals.at(-1)?.files ?? 0)) arrivals.push({ files, at: performance.now() });
@@ -72,17 +74,19 @@ export class Live {
   }
 
   async #report() {
-    const { watched, replicas } = this.#world;
-    let turn = 0;
+    const { watched, home } = this;
+    const { replicas } = this.world;
+    // What is told before anybody can hear it is not late.
+    await until(() => this.#hasBegun.every(Boolean), 5_000);
     while (!this.#isOver.signal.aborted) {
       watched.files += 1;
       const files = watched.files;
-      const input = { source: "live", sequence: files, samples: [{ account: watched.id, fileCount: files }] };
-      for (;;) {
-        turn += 1;
-        const replica = replicas[turn % replicas.length];
+      const samples = [{ account: watched.id, fileCount: files }];
+      const input = { source: `live-${home}`, sequence: files, samples };
+      for (let tries = 0; ; tries += 1) {
+        const replica = replicas[(home + tries) % replicas.length];
         const sent = performance.now();
-        const { code } = await ask(replica, this.#world.agent, REPORT, { input }, PATIENCE);
+        const { code } = await ask(replica, this.world.agent, REPORT, { input }, PATIENCE);
         if (!code) {
           this.#readings.push({ files, sent, replica: replica.index });
           break;

@@ -86,7 +86,7 @@ export class Load {
 
   async #askMe(replica) {
     while (!this.#isOver) {
-      this.tally.note("me", (await ask(replica, this.world.watched.token, ME)).code);
+      this.tally.note("me", (await ask(replica, this.world.watched[0].token, ME)).code);
       await sleep(150);
     }
   }

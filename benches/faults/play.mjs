@@ -45,12 +45,13 @@ export async function play(world, the, options) {
   const limit = 400;
   const takers = await Takers.create(world, limit, tally);
   const load = new Load(world, tally);
-  const live = new Live(world, tally);
+  // Told by the replica that most faults befall, and by one that they leave alone.
+  const [touched, live] = [new Live(world, tally, 0), new Live(world, tally, 1)];
   const works = () => the.works.map((index) => world.replicas[index]);
   const standing = new Standing(world, works, the.pause);
   const exits = world.replicas.reduce((sum, replica) => sum + replica.ownExits, 0);
   const before = world.ledger.acknowledged;
-  const everything = [load, live, takers, standing];
+  const everything = [load, live, touched, takers, standing];
   everything.forEach((part) => part.start());
   await sleep(CALM);
   const hold = (seconds) => sleep((options.hold ?? seconds) * 1_000);
@@ -63,7 +64,8 @@ export async function play(world, the, options) {
   }
   const healed = performance.now();
   const hasRecovered = () =>
-    load.pulse.every(({ begun }) => begun >= healed) && (!world.nats || live.hasArrivedEverywhere(healed));
+    load.pulse.every(({ begun }) => begun >= healed) &&
+    (!world.nats || [live, touched].every((one) => one.hasArrivedEverywhere(healed)));
   const recovery = await until(hasRecovered, 90_000, 20);
   await sleep(CALM);
   await Promise.all(everything.map((part) => part.stop()));
@@ -80,8 +82,8 @@ export async function play(world, the, options) {
     gapOfWorking: longest(the.works.map((index) => load.pulse[index].longest)),
     gap: longest(load.pulse.map((pulse) => pulse.longest)),
     liveOfWorking: longest(of(delays)),
-    live: longest(delays.flat()),
-    across: live.delays(true).flat(),
+    live: longest([...delays.flat(), ...touched.delays().flat()]),
+    across: [...live.delays(true), ...touched.delays(true)].flat(),
     accepted: standing.accepted.flat(),
     streams: standing.streams.flat(),
     streamOfWorking: longest(of(standing.streams)),

@@ -88,8 +88,9 @@ export class World {
   async #people() {
     this.agent = this.replicas[0].print(["agent", "create", "--name", "faults"]);
     this.operator = this.replicas[0].print(["operator", "create", "--name", "faults"]);
-    /** Whose live usage is followed; the number of its newest reading is its number of files. */
-    this.watched = { ...(await this.register()), files: 0 };
+    /** Whose live usage is followed, one account a replica; the number of a newest reading is its number of files. */
+    this.watched = [];
+    for (let index = 0; index < REPLICAS; index += 1) this.watched.push({ ...(await this.register()), files: 0 });
     /** Who is suspended again and again. */
     this.judged = await this.register();
     const accounts = [];
