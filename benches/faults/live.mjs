@@ -7,7 +7,10 @@ const WATCH = "subscription { usage(intervalMs: 100) { storage { fileCount } } }
 const PATIENCE = 1_000;
 
 export class Live {
+  #isReported = false;
   #isOver = new AbortController();
+  #end = 0;
+  #reporter;
   #tasks = [];
   /** The n-th reading is n files: when the attempt that was acknowledged was sent, and to which replica. */
   #readings = [];
@@ -24,11 +27,16 @@ export class Live {
 
   start() {
     this.#tasks = this.world.replicas.map((replica) => this.#watch(replica));
-    this.#tasks.push(this.#report());
+    this.#reporter = this.#report();
   }
 
   /** Once the newest reading has had its time to arrive. */
   async stop() {
+    this.#isReported = true;
+    await this.#reporter;
+    const newest = this.#readings.at(-1)?.sent ?? 0;
+    await until(() => this.hasArrivedEverywhere(newest), 15_000);
+    this.#end = performance.now();
     this.#isOver.abort();
     await Promise.all(this.#tasks);
   }
@@ -45,7 +53,7 @@ export class Live {
    * @param {boolean} [fromOthers] only of readings that another replica took
    */
   delays(fromOthers = false) {
-    const end = performance.now();
+    const end = this.#end;
     return this.#arrivals.map((arrivals, index) => {
       let next = 0;
       const ofOthers = this.#readings.filter(({ replica }) => !fromOthers || replica !== index);
@@ -78,7 +86,7 @@ export class Live {
     const { replicas } = this.world;
     // What is told before anybody can hear it is not late.
     await until(() => this.#hasBegun.every(Boolean), 5_000);
-    while (!this.#isOver.signal.aborted) {
+    while (!this.#isReported) {
       watched.files += 1;
       const files = watched.files;
       const samples = [{ account: watched.id, fileCount: files }];
@@ -92,7 +100,7 @@ export class Live {
           break;
         }
         this.tally.note("report", code);
-        if (this.#isOver.signal.aborted) return;
+        if (this.#isReported) return;
         await sleep(20);
       }
       await sleep(120);
