@@ -15,11 +15,11 @@ use crate::auth::{
 };
 use crate::context::{Caller, Principal};
 use crate::entropy::{Entropy, OsEntropy};
-use crate::id::{AccessKeyId, AccountId, DeploymentId, ReplicaId};
+use crate::id::{AccessKeyId, AccountId, ReplicaId};
 use crate::jobs::{Schedule, Scheduler};
 use crate::monitoring::ledger::Ledger;
 use crate::monitoring::writer::Writer;
-use crate::monitoring::{Metering, Monitoring, Retention};
+use crate::monitoring::{Metering, Monitoring, ReportLog, Retention, count_logged};
 use crate::payment::voucher::Denomination;
 use crate::payment::{BillingIssuer, LapsePeriods, Lifecycle, Payments, Standing, Trust};
 use crate::policy::{Action, Target, allows};
@@ -83,6 +83,7 @@ pub(crate) struct Inner {
     pub(crate) ledger: Ledger,
     pub(crate) retention: Retention,
     pub(crate) scheduler: Scheduler,
+    pub(crate) report_log: Option<Arc<dyn ReportLog>>,
 }
 
 impl Inner {
@@ -238,6 +239,7 @@ impl Platform {
             soft_limits: Vec::new(),
             retention: Retention::default(),
             bus: None,
+            report_log: None,
         }
     }
 
@@ -391,6 +393,7 @@ pub struct PlatformBuilder {
     soft_limits: Vec<Resource>,
     retention: Retention,
     bus: Option<Arc<dyn Bus>>,
+    report_log: Option<Arc<dyn ReportLog>>,
 }
 
 impl PlatformBuilder {
@@ -503,6 +506,13 @@ impl PlatformBuilder {
         self
     }
 
+    /// A log in which agents' reports are durable before they are counted. Left out, they are counted at once.
+    #[must_use]
+    pub fn report_log(mut self, log: impl ReportLog) -> Self {
+        self.report_log = Some(Arc::new(log));
+        self
+    }
+
     /// Who makes the tokens, and whom they are for.
     #[must_use]
     pub fn tokens(mut self, issuer: Issuer, audience: Audience) -> Self {
@@ -532,7 +542,7 @@ impl PlatformBuilder {
         let tiers = allocation::changes::load(&*self.store).await?;
         tos::policies::seed(&*self.store, &*self.clock).await?;
         let replica = ReplicaId::random(&*self.entropy)?;
-        let deployment = deployment(&*self.store, DeploymentId::random(&*self.entropy)?).await?;
+        let deployment = replicas::deployment(&*self.store, &*self.entropy).await?;
         let mut tx = self.store.begin(Access::Read).await?;
         let runs = tx.job_runs().await?;
         // Before anything is read of accounts: what is changed from here on is taken up.
@@ -585,6 +595,7 @@ impl PlatformBuilder {
             ledger,
             retention: self.retention,
             scheduler: Scheduler::new(replica, runs),
+            report_log: self.report_log,
         });
         tokio::spawn(upkeep(Arc::downgrade(&inner)));
         tokio::spawn(Scheduler::serve(Arc::downgrade(&inner)));
@@ -594,17 +605,12 @@ impl PlatformBuilder {
             replicas::listen(&inner).await;
             tokio::spawn(replicas::follow(Arc::downgrade(&inner)));
         }
+        if let Some(log) = &inner.report_log {
+            count_logged(&inner, &**log);
+        }
         tokio::spawn(follow_findings(Arc::downgrade(&inner), findings));
         Ok(Platform { inner })
     }
-}
-
-/// The name of the deployment, given where it has none.
-async fn deployment(store: &dyn Store, new: DeploymentId) -> Result<DeploymentId, Error> {
-    let mut tx = store.begin(Access::Write).await?;
-    let deployment = tx.deployment(new).await?;
-    tx.commit().await?;
-    Ok(deployment)
 }
 
 fn secrets(keys: Keys, issuer: &Issuer, audience: &Audience) -> Result<Secrets, Error> {

@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use dimensionos_core::auth::{KeyName, Role};
-use dimensionos_core::{Context, Platform};
+use dimensionos_core::{Context, OsEntropy, Platform, replicas};
 use dimensionos_store::{Company, Database, Membership};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::billing::{self, Billing};
-use crate::bus::NatsBus;
+use crate::bus::{NatsBus, ReportStream};
 use crate::clock::TestClock;
 use crate::config::{Environment, Settings, Written};
 use crate::demo::Demo;
@@ -239,6 +239,7 @@ async fn open_platform(
 ) -> Result<Platform, Fault> {
     keys::make_data_dir(&settings.data_dir)?;
     let keys = keys::load(settings)?;
+    let deployment = replicas::deployment(&database, &OsEntropy).await?;
     let builder = Platform::builder(database).keys(keys).hash_cost(settings.bcrypt_cost);
     let builder = builder.passwords(settings.password_rule).terms(settings.terms.clone());
     let builder = builder.tokens(settings.issuer.clone(), settings.audience.clone());
@@ -250,9 +251,10 @@ async fn open_platform(
         Some(clock) => builder.clock(clock),
         None => builder,
     };
-    let builder = match bus {
-        Some(bus) => builder.bus(bus),
-        None => builder,
+    let builder = match (bus, settings.report_copies) {
+        (Some(bus), Some(copies)) => builder.report_log(ReportStream::new(&bus, deployment, copies)).bus(bus),
+        (Some(bus), None) => builder.bus(bus),
+        (None, _) => builder,
     };
     Ok(builder.open().await?)
 }

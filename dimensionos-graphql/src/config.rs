@@ -51,6 +51,8 @@ pub struct Settings {
     pub database_url: DatabaseUrl,
     /// Where NATS is, where servers on one database tell one another over it.
     pub nats: Option<NatsSettings>,
+    /// In how many copies a stream of NATS keeps reports before they are counted; absent where the database has them at once.
+    pub report_copies: Option<usize>,
     /// Where files of this server's own live.
     pub data_dir: PathBuf,
     /// The peppers, where they were given: the first makes, all verify.
@@ -194,6 +196,8 @@ settings! {
     listen "LISTEN" "Where to listen; port 0 picks a free one [default: 127.0.0.1:8000]",
     database_url "DATABASE_URL" "sqlite://PATH or postgres://… [default: sqlite://DATA_DIR/dimensionos.db]",
     nats_url "NATS_URL" "nats://… or tls://…, several of one cluster separated by commas: servers on one database tell one another over it what they change and count [default: none]",
+    reports "REPORTS" "Where a report is durable before it is acknowledged: `database` (default), or `stream`, JetStream's, from which it is counted a moment later, or once the database is there again",
+    report_copies "REPORT_COPIES" "On how many servers of a cluster of NATS a stream of reports is kept, 1 to 5 [default: 1]",
     nats_credentials "NATS_CREDENTIALS" "A file of credentials for NATS, as nsc makes it",
     nats_root_certificates "NATS_ROOT_CERTIFICATES" "A file of root certificates for NATS [default: the system's]",
     nats_client_certificate "NATS_CLIENT_CERTIFICATE" "A file with this server's certificate for NATS",
@@ -279,12 +283,14 @@ impl Settings {
         let source_rate = limits::source_rate(&written)?;
         let engine = limits::engine(&written, environment)?;
         let nats = nats::settings(&written)?;
+        let report_copies = nats::report_copies(&written)?;
         let data_dir = PathBuf::from(written.data_dir.as_deref().unwrap_or("./data"));
         Ok(Self {
             environment,
             listen: listen(written.listen.as_deref())?,
             database_url: database_url(written.database_url, &data_dir)?,
             nats,
+            report_copies,
             data_dir,
             peppers: keys(written.pepper, "PEPPER")?,
             signing_keys: keys(written.signing_key, "SIGNING_KEY")?,

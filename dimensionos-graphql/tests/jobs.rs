@@ -39,9 +39,10 @@ async fn until(what: &str, within: Duration, mut is_so: impl AsyncFnMut() -> boo
 async fn another_server_goes_on_with_the_jobs_where_the_one_that_does_them_is_killed() {
     let Some(database) = PostgresDatabase::create().await else { return };
     let homes = [0, 1].map(|_| Home::new().with("DATABASE_URL", &database.url));
-    let one = homes[0].serve();
+    let serve = |home: &Home| home.serve_with(&["serve", "--allow-stale"]).0;
+    let one = serve(&homes[0]);
     until("the first takes the jobs", TAKEOVER, async || is_holder(&one).await).await;
-    let other = homes[1].serve();
+    let other = serve(&homes[1]);
     let operator = homes[1].print(&["operator", "create", "--name", "ops"]);
     let operator = other.client().with_token(&operator);
     // Long enough for the other to have asked for them too.
@@ -58,7 +59,7 @@ async fn another_server_goes_on_with_the_jobs_where_the_one_that_does_them_is_ki
     until("the other takes the jobs", TAKEOVER, async || is_holder(&other).await).await;
     println!("the jobs went on {:.1} s after their server was killed", killed.elapsed().as_secs_f64());
     // And gives them back where it is told to stop: a third has them without waiting for anything to run off.
-    let third = homes[0].serve();
+    let third = serve(&homes[0]);
     assert!(!is_holder(&third).await);
     assert_eq!(other.stop(), Some(0));
     let stopped = Instant::now();

@@ -30,7 +30,7 @@ struct Replicas {
     agent: String,
     operator: String,
     ada: Registered,
-    _database: PostgresDatabase,
+    database: PostgresDatabase,
 }
 
 fn home(database: &PostgresDatabase, nats: Option<&str>) -> Home {
@@ -45,13 +45,18 @@ fn home(database: &PostgresDatabase, nats: Option<&str>) -> Home {
 
 impl Replicas {
     async fn start(count: usize, nats: &str) -> Option<Self> {
+        Self::start_with(count, nats, "database").await
+    }
+
+    async fn start_with(count: usize, nats: &str, reports: &str) -> Option<Self> {
         let database = PostgresDatabase::create().await?;
-        let homes: Vec<Home> = (0..count).map(|_| home(&database, Some(nats))).collect();
+        let homes = (0..count).map(|_| home(&database, Some(nats)).with("REPORTS", reports));
+        let homes: Vec<Home> = homes.collect();
         let agent = homes[0].print(&["agent", "create", "--name", "web-1"]);
         let operator = homes[0].print(&["operator", "create", "--name", "ops"]);
         let servers: Vec<Server> = homes.iter().map(Home::serve).collect();
         let ada = servers[0].client().register("ada@example.org").await;
-        Some(Self { homes, servers, agent, operator, ada, _database: database })
+        Some(Self { homes, servers, agent, operator, ada, database })
     }
 
     fn client(&self, place: usize, token: &str) -> Client {
@@ -280,4 +285,59 @@ async fn reports_count_once_wherever_they_are_sent_and_whoever_is_killed() {
         })
         .await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_a_stream_reports_are_acknowledged_while_the_database_is_away() {
+    const SOURCES: usize = 4;
+    let Some(nats) = NatsServer::start(&["--jetstream"]) else { return };
+    let Some(mut replicas) = Replicas::start_with(2, &nats.url, "stream").await else { return };
+    let account = replicas.ada.id.clone();
+    let send = async |replicas: &Replicas, source: usize, sequence: u64| {
+        let client = replicas.client((source + usize::try_from(sequence).unwrap()) % 2, &replicas.agent);
+        let end = Instant::now() + PATIENCE;
+        while report(&client, &account, source, sequence).await.is_none() {
+            assert!(Instant::now() < end, "{source} {sequence}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let (mut calls, mut bytes) = (0, 0);
+    let mut all = async |replicas: &Replicas, sequences: std::ops::RangeInclusive<u64>| {
+        for sequence in sequences {
+            for source in 0..SOURCES {
+                send(replicas, source, sequence).await;
+                // Some of them twice, as an agent does that heard nothing.
+                if (sequence as usize + source) % 5 == 0 {
+                    send(replicas, source, sequence).await;
+                }
+                (calls, bytes) = (calls + 1, bytes + sequence);
+            }
+        }
+    };
+    all(&replicas, 1..=10).await;
+    replicas.database.away().await;
+    all(&replicas, 11..=25).await;
+    // What one of them had before it was killed is in the stream.
+    replicas.servers.remove(0).kill();
+    replicas.database.back().await;
+    replicas.servers.insert(0, replicas.homes[0].serve());
+    all(&replicas, 26..=30).await;
+    let query = "{ me { usage { resources { resource total } } } }";
+    for place in 0..2 {
+        let client = replicas.client(place, &replicas.ada.access);
+        eventually("all of it is counted, once", async || {
+            let answer = client.ask(query, Value::Null).await;
+            let resources = answer["data"]["me"]["usage"]["resources"].as_array().cloned().unwrap_or_default();
+            let total = |resource: &str| {
+                let found = resources.iter().find(|usage| usage["resource"] == resource);
+                found.and_then(|usage| usage["total"].as_u64()).unwrap_or_default()
+            };
+            assert!(total("API_CALLS") <= calls, "nothing counts twice");
+            (total("API_CALLS"), total("BYTES_SENT")) == (calls, bytes)
+        })
+        .await;
+    }
+    // What is not there is refused where that is known.
+    let nobody = report(&replicas.client(1, &replicas.agent), "acc_00000000000000000000000001", 0, 31).await;
+    assert!(nobody.is_none());
 }

@@ -32,8 +32,16 @@ const POSTGRES_CONNECTIONS: u32 = 10;
 const SQLITE_CACHE: &str = "-1024";
 
 /// How long PostgreSQL leaves a transaction open in which nothing is asked: ours ask one thing after the other, and none
-/// takes a second in between.
-const ABANDONED: &str = "60s";
+/// takes a second in between. A process that stands still in the midst of one keeps its rows from all others until then.
+const ABANDONED: &str = "2s";
+/// How long PostgreSQL waits for a client that takes no packet, and after how many seconds of silence it asks for one, how
+/// often and how far apart: a machine that is gone holds its rows no longer than one that stands still.
+const UNREACHABLE: [(&str, &str); 4] = [
+    ("tcp_user_timeout", "10s"),
+    ("tcp_keepalives_idle", "5"),
+    ("tcp_keepalives_interval", "2"),
+    ("tcp_keepalives_count", "3"),
+];
 
 /// Names the lock under which PostgreSQL migrates, and makes and drops partitions; any number will do that nobody else
 /// takes.
@@ -97,7 +105,8 @@ impl Database {
                 // What is acknowledged is on disk, whatever the server's default; and a transaction whose connection broke
                 // without the server's notice does not keep its rows from others.
                 |postgres| {
-                    postgres.options([("synchronous_commit", "on"), ("idle_in_transaction_session_timeout", ABANDONED)])
+                    let own = [("synchronous_commit", "on"), ("idle_in_transaction_session_timeout", ABANDONED)];
+                    postgres.options(own.into_iter().chain(UNREACHABLE))
                 },
             );
         } else {

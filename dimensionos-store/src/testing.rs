@@ -60,6 +60,18 @@ impl PostgresDatabase {
         let (base, _) = server.rsplit_once('/')?;
         Some(Self { url: format!("{base}/{name}"), server, name })
     }
+
+    /// Ends all its connections and lets nobody connect, until [`back`](Self::back).
+    pub async fn away(&self) {
+        administer(&self.server, &format!("ALTER DATABASE {} ALLOW_CONNECTIONS false", self.name)).await;
+        let end = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'", self.name);
+        administer(&self.server, &end).await;
+    }
+
+    /// Lets everybody connect again.
+    pub async fn back(&self) {
+        administer(&self.server, &format!("ALTER DATABASE {} ALLOW_CONNECTIONS true", self.name)).await;
+    }
 }
 
 impl Drop for PostgresDatabase {

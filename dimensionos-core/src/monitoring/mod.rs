@@ -9,6 +9,7 @@ mod index;
 #[cfg(all(test, dimensionos_loom))]
 mod interleavings;
 pub(crate) mod ledger;
+mod log;
 mod meter;
 mod metering;
 mod pending;
@@ -28,6 +29,8 @@ mod watch;
 mod window;
 pub(crate) mod writer;
 
+pub(crate) use log::count_logged;
+pub use log::{LogEntry, LoggedReport, ReportLog};
 pub use meter::Meter;
 pub(crate) use metering::Metering;
 pub use reading::{Metrics, Reading, Readings};

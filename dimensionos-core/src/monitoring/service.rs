@@ -7,7 +7,7 @@ use futures_util::{Stream, TryStreamExt, stream};
 use crate::Error;
 use crate::allocation::{Allocations, Resource};
 use crate::context::{Caller, Context};
-use crate::id::AccountId;
+use crate::id::{AccessKeyId, AccountId};
 use crate::monitoring::metering::by_account;
 use crate::monitoring::report::{MAX_REPORT_SAMPLES, MAX_SAMPLE_AGE, MAX_SAMPLE_LEAD};
 use crate::monitoring::sample::MAX_AMOUNT;
@@ -76,7 +76,8 @@ impl Monitoring<'_> {
         self.0.ledger.evict(idle).await
     }
 
-    /// Counts an agent's report and makes it durable. A sequence seen before is acknowledged and not counted again.
+    /// Counts an agent's report and makes it durable, in the storage, or in a log of reports where there is one, from which
+    /// it is counted a moment later. A sequence seen before is acknowledged and not counted again.
     ///
     /// # Errors
     /// `Forbidden` for any caller but an agent; `InvalidInput` where a sample cannot be meant; `NotFound` where an
@@ -105,11 +106,25 @@ impl Monitoring<'_> {
                 return Err(Error::invalid("at", "more than 5 minutes ahead"));
             }
         }
+        match &inner.report_log {
+            Some(log) => inner.log(&**log, agent, &report).await,
+            None => self.count(agent, report, true).await,
+        }
+    }
+
+    /// Counts a report that is in order, and makes it durable. Accounts that are not there are refused, or their samples
+    /// dropped.
+    pub(super) async fn count(&self, agent: AccessKeyId, report: Report, is_strict: bool) -> Result<Receipt, Error> {
+        let Self(inner) = self;
+        let now = inner.clock.now();
         // Here and not by the writer, whom all others wait for: it finds them in memory then.
         let absent = report.by_account().filter(|(account, _)| !inner.metering.is_resident(*account));
         let absent: Vec<AccountId> = absent.map(|(account, _)| account).collect();
         let arrived = stream::iter(absent.into_iter().map(Ok));
-        let arrive = async |account| inner.metering.cell(&*inner.store, account, now).await.map(drop);
+        let arrive = async |account| match inner.metering.cell(&*inner.store, account, now).await {
+            Err(Error::NotFound { .. }) if !is_strict => Ok(()),
+            arrived => arrived.map(drop),
+        };
         arrived.try_for_each_concurrent(ARRIVING_AT_ONCE, arrive).await?;
         inner.ledger.report(agent, report).await
     }

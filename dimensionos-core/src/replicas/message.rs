@@ -58,7 +58,7 @@ enum Wire {
 }
 
 /// When, a bit for each field that was measured, and the figures of those.
-type WireSample = (i64, u16, Vec<u64>);
+pub(crate) type WireSample = (i64, u16, Vec<u64>);
 
 #[derive(Serialize, Deserialize)]
 enum WireEvent {
@@ -145,14 +145,14 @@ fn wire_delta(delta: &Delta) -> (Id, u64, u64, Vec<WireSample>) {
     (delta.account.bits().to_be_bytes(), delta.before, delta.version, samples)
 }
 
-fn wire_sample(sample: &Sample) -> WireSample {
+pub(crate) fn wire_sample(sample: &Sample) -> WireSample {
     let levels = Level::ALL.into_iter().filter_map(|level| sample.level(level));
     let counters = Counter::ALL.into_iter().filter_map(|counter| sample.added(counter));
     (sample.taken_at().as_millis(), sample.measured(), levels.chain(counters).collect())
 }
 
 /// What is missing of the figures was not measured.
-fn sample((at, measured, figures): &WireSample) -> Sample {
+pub(crate) fn sample((at, measured, figures): &WireSample) -> Sample {
     let mut figures = figures.iter();
     let mut sample = Sample::at(Timestamp::from_millis(*at));
     for level in Level::ALL.into_iter().filter(|level| measured & level.bit() != 0) {

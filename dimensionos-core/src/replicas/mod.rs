@@ -16,12 +16,15 @@ mod sharing;
 
 use std::time::Duration;
 
-use crate::id::{AccountId, ReplicaId};
+use crate::Error;
+use crate::entropy::Entropy;
+use crate::id::{AccountId, DeploymentId, ReplicaId};
+use crate::store::{Access, Store};
 
 pub use bus::{Bus, Delivery, Topic};
 pub(crate) use following::follow;
 pub use local::LocalBus;
-pub(crate) use message::Delta;
+pub(crate) use message::{Delta, WireSample, sample, wire_sample};
 pub(crate) use reconciling::{listen, reconcile};
 pub(crate) use sharing::{Sharing, Trust};
 
@@ -42,3 +45,15 @@ pub struct AccountChange {
 /// Up to where the changes of accounts are known: what a storage makes of it is its own matter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChangeMark(pub u64);
+
+/// The name of the deployment that works on a storage, which is given one where it has none.
+///
+/// # Errors
+/// `Store` where the storage cannot be read or written.
+pub async fn deployment(store: &dyn Store, entropy: &dyn Entropy) -> Result<DeploymentId, Error> {
+    let new = DeploymentId::random(entropy)?;
+    let mut tx = store.begin(Access::Write).await?;
+    let deployment = tx.deployment(new).await?;
+    tx.commit().await?;
+    Ok(deployment)
+}

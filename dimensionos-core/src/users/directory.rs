@@ -49,6 +49,11 @@ impl Directory {
         entry.filter(|_| self.trust.holds())
     }
 
+    /// Whether an account was there when it was last looked at.
+    pub(crate) fn has_heard_of(&self, id: AccountId) -> bool {
+        self.entries.contains_key(&id)
+    }
+
     /// The account and its sessions as last committed.
     pub(crate) async fn entry(&self, store: &dyn Store, id: AccountId) -> Result<Option<Arc<Entry>>, Error> {
         if let Some(entry) = self.known(id) {

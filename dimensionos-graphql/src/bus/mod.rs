@@ -4,5 +4,7 @@
 //! `dimensionos_core::testing::conformance::bus`.
 
 mod nats;
+mod reports;
 
 pub use nats::{NatsBus, NatsError, NatsSettings};
+pub use reports::ReportStream;

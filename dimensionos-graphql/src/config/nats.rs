@@ -37,3 +37,17 @@ pub(super) fn settings(written: &Written) -> Result<Option<NatsSettings>, Config
     let url = Zeroizing::new(url.clone());
     Ok(Some(NatsSettings { url, credentials, root_certificates, client_certificate }))
 }
+
+/// In how many copies a stream keeps reports, where one does.
+pub(super) fn report_copies(written: &Written) -> Result<Option<usize>, ConfigError> {
+    let is_streamed = match written.reports.as_deref() {
+        None | Some("database") => false,
+        Some("stream") if written.nats_url.is_some() => true,
+        Some("stream") => return Err(invalid("REPORTS", "a stream is of no use without NATS_URL")),
+        Some(_) => return Err(invalid("REPORTS", "neither database nor stream")),
+    };
+    let copies = written.report_copies.as_deref().map_or(Some(1), |text| text.parse().ok());
+    let copies = copies.filter(|copies| (1..=5).contains(copies));
+    let copies = copies.ok_or(invalid("REPORT_COPIES", "not a number from 1 to 5"))?;
+    Ok(is_streamed.then_some(copies))
+}
