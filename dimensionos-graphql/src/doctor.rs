@@ -7,6 +7,7 @@ use dimensionos_core::store::{Access, Store};
 use dimensionos_core::{Clock, SystemClock, Timestamp};
 use dimensionos_store::Database;
 
+use crate::bus::NatsBus;
 use crate::config::{Environment, Settings};
 use crate::keys::{self, KeyError};
 
@@ -26,6 +27,7 @@ pub(crate) async fn examine(settings: &Settings) -> Vec<Finding> {
     findings.extend(files.map(|name| key(settings, name)));
     findings.extend(folder(&settings.data_dir));
     findings.extend(database(settings).await);
+    findings.extend(nats(settings).await);
     findings.push(appeals(settings));
     findings.push(clock(SystemClock.now()));
     findings
@@ -99,6 +101,20 @@ async fn database(settings: &Settings) -> Vec<Finding> {
     let vouchers = vouchers(settings).await;
     let mode = path.map(|path| private(&path, format!("database: in {}", path.display())));
     mode.into_iter().chain([state]).chain(peppers).chain(vouchers).collect()
+}
+
+/// Whether NATS answers, where servers tell one another over it; and whether it keeps reports, where it is to.
+async fn nats(settings: &Settings) -> Option<Finding> {
+    let bus = match NatsBus::connect(settings.nats.as_ref()?).await {
+        Ok(bus) => bus,
+        Err(error) => return Some(Finding::Fault(format!("NATS: {}", crate::cli::chain(&error)))),
+    };
+    Some(match (bus.answers().await, settings.report_copies) {
+        (false, _) => Finding::Fault("NATS: does not answer, or lets nobody in under these credentials".to_owned()),
+        (true, None) => Finding::Good("NATS: answers".to_owned()),
+        (true, Some(_)) if bus.has_streams().await => Finding::Good("NATS: answers, and keeps streams".to_owned()),
+        (true, Some(_)) => Finding::Fault("NATS: keeps no streams; JetStream is off".to_owned()),
+    })
 }
 
 /// How many accounts are found under each pepper. One that has accounts and is not among the keys locks them out; one

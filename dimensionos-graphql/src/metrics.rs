@@ -26,6 +26,8 @@ pub(crate) struct Metrics {
     subscriptions: Gauge<i64, AtomicI64>,
     cells: Gauge<i64, AtomicI64>,
     resident: Gauge<i64, AtomicI64>,
+    peers: Gauge<i64, AtomicI64>,
+    connected: Gauge<i64, AtomicI64>,
     jobs: JobFigures,
 }
 
@@ -45,8 +47,13 @@ impl Default for Metrics {
         registry.register("metered_accounts", "Accounts held in memory for metering", cells.clone());
         let resident = Gauge::default();
         registry.register("resident_memory_bytes", "Resident memory of this process", resident.clone());
+        let peers = Gauge::default();
+        registry.register("peers", "Other servers on this database that are heard of", peers.clone());
+        let connected = Gauge::default();
+        let help = "Whether messages between the servers on this database get through";
+        registry.register("bus_connected", help, connected.clone());
         let jobs = JobFigures::registered(&mut registry);
-        Self { registry, requests, operations, subscriptions, cells, resident, jobs }
+        Self { registry, requests, operations, subscriptions, cells, resident, peers, connected, jobs }
     }
 }
 
@@ -86,6 +93,9 @@ impl Metrics {
         if let Some(bytes) = resident_bytes() {
             self.resident.set(bytes);
         }
+        let (peers, is_connected) = platform.peers();
+        self.peers.set(i64::try_from(peers).unwrap_or(i64::MAX));
+        self.connected.set(i64::from(is_connected));
         self.jobs.set(&platform.jobs());
         let mut text = String::new();
         // Writing to a String cannot fail.

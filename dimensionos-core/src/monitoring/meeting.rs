@@ -45,6 +45,7 @@ fn nothing_known() -> Past {
         readings: Readings::default(),
         minutes: Vec::new(),
         days: Vec::new(),
+        version: 0,
     }
 }
 

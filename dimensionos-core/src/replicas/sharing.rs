@@ -15,9 +15,13 @@ use crate::replicas::peers::Peers;
 use crate::replicas::{Bus, Delta, Topic};
 use crate::users::AccountEvent;
 
-/// How long what is known of accounts is believed without having asked the database what was changed: some looks that fail
-/// are a restart of the database, and longer than this nobody who was suspended goes on elsewhere.
+/// How long what is known of accounts is believed without having asked the database what was changed, where no message says
+/// it either: some looks that fail are a restart of the database, and longer than this nobody who was suspended goes on
+/// elsewhere.
 const BELIEVED_FOR: Duration = Duration::from_secs(5);
+/// The same while messages get through: what was changed is told, as long as none of them is lost. A database that is only
+/// busy is not asked about every account besides.
+const BELIEVED_WHILE_TOLD: Duration = Duration::from_secs(15);
 /// How long an account is followed after somebody asked what it uses: long enough that whoever asks again and again is
 /// answered from memory.
 const FOLLOWED_FOR: Duration = Duration::from_secs(60);
@@ -38,17 +42,22 @@ struct Asked {
     since: Instant,
     /// When the database was last asked what was changed, in milliseconds from then on.
     at: AtomicU64,
+    bus: Arc<dyn Bus>,
 }
 
 impl Trust {
-    pub(crate) fn new(is_shared: bool) -> Self {
-        Self { asked: is_shared.then(|| Asked { since: Instant::now(), at: AtomicU64::new(0) }) }
+    /// Of a process alone, or of one with a bus to others.
+    pub(crate) fn new(bus: Option<Arc<dyn Bus>>) -> Self {
+        Self { asked: bus.map(|bus| Asked { since: Instant::now(), at: AtomicU64::new(0), bus }) }
     }
 
     /// Whether it may.
     #[inline]
     pub(crate) fn holds(&self) -> bool {
-        self.asked.as_ref().is_none_or(|asked| asked.age() < BELIEVED_FOR)
+        self.asked.as_ref().is_none_or(|asked| {
+            let age = asked.age();
+            age < BELIEVED_FOR || age < BELIEVED_WHILE_TOLD && asked.bus.is_connected()
+        })
     }
 
     /// Notes that everything that had been changed by an instant is known.
@@ -102,7 +111,7 @@ impl Sharing {
     pub(crate) fn new(replica: ReplicaId, deployment: DeploymentId, bus: Arc<dyn Bus>, is_shared: bool) -> Self {
         Self {
             replica,
-            bus,
+            bus: Arc::clone(&bus),
             is_shared,
             everybody: Topic::new(&format!("dimensionos.{deployment}.all")),
             deployment,
@@ -110,7 +119,7 @@ impl Sharing {
             followed: Mutex::default(),
             round: AtomicU64::new(0),
             changed: broadcast::channel(CHANGES).0,
-            trust: Arc::new(Trust::new(is_shared)),
+            trust: Arc::new(Trust::new(is_shared.then_some(bus))),
             lost: Arc::default(),
         }
     }

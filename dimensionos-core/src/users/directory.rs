@@ -152,7 +152,7 @@ mod tests {
         let platform = builder.open().await.unwrap();
         let registration = Registration::new(None, Password::new("violet harbour kestrel 41").unwrap());
         let account = platform.users().register(&Context::anonymous(), registration).await.unwrap().account;
-        let directory = Directory::new(Arc::new(Trust::new(false)));
+        let directory = Directory::new(Arc::new(Trust::new(None)));
         let is_suspended = async || {
             let entry = directory.entry(&store, account.id).await.unwrap().unwrap();
             entry.account.operator_status.is_some()

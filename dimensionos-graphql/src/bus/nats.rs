@@ -23,8 +23,8 @@ const PING_INTERVAL: Duration = Duration::from_secs(2);
 const RECONNECT_DELAY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 /// How long an attempt to connect may take.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(3);
-/// How long it is waited for the server to know of a subscription. Where it is not there it will be told later.
-const SUBSCRIBE_PATIENCE: Duration = Duration::from_secs(2);
+/// How long it is waited for the server to answer. Where it is not there it will be told later what it was to know.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Where NATS is, and how it knows this process.
 #[derive(Clone)]
@@ -97,17 +97,21 @@ impl NatsBus {
             .ok()
     }
 
-    /// Waits until the server knows all that it was told before.
-    async fn settle(&self) {
+    /// Waits until the server knows all that it was told before, and says whether it does.
+    pub(crate) async fn answers(&self) -> bool {
         let inbox = self.client.new_inbox();
         let echoed = async {
             let mut echo = self.client.subscribe(inbox.clone()).await.ok()?;
             self.client.publish(inbox, Vec::new().into()).await.ok()?;
             echo.next().await
         };
-        if tokio::time::timeout(SUBSCRIBE_PATIENCE, echoed).await.is_err() {
-            tracing::warn!("NATS is not there; what others change is learnt of from the database until it is");
-        }
+        matches!(tokio::time::timeout(PATIENCE, echoed).await, Ok(Some(_)))
+    }
+
+    /// Whether the server keeps streams.
+    pub(crate) async fn has_streams(&self) -> bool {
+        let context = async_nats::jetstream::new(self.client.clone());
+        matches!(tokio::time::timeout(PATIENCE, context.query_account()).await, Ok(Ok(_)))
     }
 }
 
@@ -205,7 +209,9 @@ impl Bus for NatsBus {
                 heard.push(messages.map(|message| Delivery::Message(message.payload.to_vec())).boxed());
             }
         }
-        self.settle().await;
+        if !self.answers().await {
+            tracing::warn!("NATS is not there; what others change is learnt of from the database until it is");
+        }
         stream::select_all(heard).boxed()
     }
 

@@ -129,3 +129,28 @@ fn a_list_of_documents_is_demanded_with_its_mode_and_has_to_be_good() {
         assert_eq!(settings.is_ok(), is_good, "{json}");
     }
 }
+
+#[test]
+fn nats_is_named_whole_and_its_url_is_told_to_nobody() {
+    let parse = |pairs: &[(&str, &str)]| Settings::parse(variables(pairs).unwrap());
+    let url = ("DIMENSIONOS_NATS_URL", "nats://ada:hunter2@one:4222, tls://two");
+    let settings = parse(&[url, ("DIMENSIONOS_NATS_CREDENTIALS", "/c"), ("DIMENSIONOS_REPORTS", "stream")]).unwrap();
+    assert!(settings.nats.is_some());
+    assert_eq!(settings.report_copies, Some(1));
+    assert!(!format!("{settings:?}").contains("hunter2"));
+    let plain = parse(&[url, ("DIMENSIONOS_REPORT_COPIES", "3")]).unwrap();
+    assert_eq!(plain.report_copies, None, "there is no stream");
+    for (name, wrong) in [
+        ("NATS_URL", vec![("DIMENSIONOS_NATS_URL", "http://one")]),
+        ("NATS_URL", vec![("DIMENSIONOS_NATS_URL", " ,")]),
+        ("NATS_CREDENTIALS", vec![("DIMENSIONOS_NATS_CREDENTIALS", "/c")]),
+        ("NATS_CLIENT_KEY", vec![url, ("DIMENSIONOS_NATS_CLIENT_CERTIFICATE", "/c")]),
+        ("NATS_CLIENT_CERTIFICATE", vec![url, ("DIMENSIONOS_NATS_CLIENT_KEY", "/k")]),
+        ("REPORTS", vec![("DIMENSIONOS_REPORTS", "stream")]),
+        ("REPORTS", vec![url, ("DIMENSIONOS_REPORTS", "tape")]),
+        ("REPORT_COPIES", vec![url, ("DIMENSIONOS_REPORTS", "stream"), ("DIMENSIONOS_REPORT_COPIES", "6")]),
+    ] {
+        let told = parse(&wrong).unwrap_err().to_string();
+        assert!(told.starts_with(name) && !told.contains("hunter2"), "{told}");
+    }
+}

@@ -42,6 +42,7 @@ impl Alone {
             readings: Readings::default(),
             minutes: Vec::new(),
             days: Vec::new(),
+            version: 0,
         })
     }
 
@@ -228,4 +229,71 @@ fn sample() -> impl proptest::strategy::Strategy<Value = Sample> {
         }
         sample
     })
+}
+
+mod renewal {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn samples() -> impl Strategy<Value = Vec<Sample>> {
+        let sample =
+            (0..4_200_i64, 0..5_u64, 0..5_u64, proptest::option::of(1..9_u64)).prop_map(|(age, calls, bytes, ram)| {
+                let at = NOW.before(Duration::from_secs(age.unsigned_abs()));
+                let sample = Sample::at(at).with_added(Counter::ApiCalls, calls).with_added(Counter::BytesSent, bytes);
+                ram.map_or(sample, |ram| sample.with_level(Level::RamBytes, ram))
+            });
+        proptest::collection::vec(sample, 0..12)
+    }
+
+    /// What a store has once these are durable.
+    fn stored<'a>(samples: impl Iterator<Item = &'a Sample>) -> Past {
+        let mut readings = Readings::default();
+        let mut each = [Resolution::Minute, Resolution::Day].map(|resolution| (resolution, BTreeMap::new()));
+        for sample in samples {
+            readings.add(sample);
+            for (resolution, buckets) in &mut each {
+                let bucket = Bucket::holding(sample.taken_at(), *resolution);
+                buckets.entry(bucket).or_insert_with(Rollup::default).add(sample);
+            }
+        }
+        let [minutes, days] = each.map(|(_, buckets)| buckets.into_iter().collect());
+        Past { tier: TierName::Free, own: OwnLimits::default(), readings, minutes, days, version: 7 }
+    }
+
+    fn told(cell: &Alone) -> (Option<u64>, u64, Vec<Option<(u64, Timestamp)>>) {
+        let metrics = cell.metrics(NOW);
+        let readings = Level::ALL.map(|level| metrics.readings.of(level).map(|reading| (reading.value, reading.at)));
+        (metrics.bytes_sent, metrics.api_calls_per_hour, readings.to_vec())
+    }
+
+    proptest! {
+        #[test]
+        fn a_cell_made_anew_is_as_one_made_afresh_that_has_what_is_not_durable_yet(
+            durable in samples(),
+            elsewhere in samples(),
+            recorded in samples(),
+        ) {
+            let past = stored(durable.iter().chain(&elsewhere));
+            let cell = Alone::new();
+            durable.iter().for_each(|sample| cell.record(sample));
+            cell.take();
+            recorded.iter().for_each(|sample| cell.record(sample));
+            let mut waiting = Pending::default();
+            cell.put.borrow().iter().for_each(|(minute, rollup)| waiting.add(*minute, rollup));
+            cell.cell.write(&cell.tally).renew(&past, Some(&waiting), NOW, &cell);
+
+            let fresh = Alone::resumed(&past);
+            recorded.iter().for_each(|sample| fresh.record(sample));
+            let (ours, theirs) = (told(&cell), told(&fresh));
+            prop_assert_eq!((&ours.0, &ours.1), (&theirs.0, &theirs.1));
+            // Of two readings of one instant either may be the newest.
+            for (one, other) in ours.2.iter().zip(&theirs.2) {
+                prop_assert_eq!(one.map(|(_, at)| at), other.map(|(_, at)| at));
+            }
+            prop_assert_eq!(cell.take().minutes, fresh.take().minutes);
+        }
+    }
 }
