@@ -2,9 +2,9 @@
 
 use dimensionos_core::replicas::LocalBus;
 
-async fn fresh() -> Option<(LocalBus, LocalBus, ())> {
+fn fresh() -> std::future::Ready<Option<(LocalBus, LocalBus, ())>> {
     let bus = LocalBus::new();
-    Some((bus.clone(), bus, ()))
+    std::future::ready(Some((bus.clone(), bus, ())))
 }
 
 dimensionos_core::bus_cases!(fresh);

@@ -204,16 +204,7 @@ async fn usage_on_postgresql_is_partitioned_once_and_not_under_a_server() {
     home.print(&["db", "init"]);
     assert!(home.print(&["db", "status"]).ends_with("usage    not partitioned"));
     let server = home.serve();
-    let mut refused = None;
-    // The server takes the jobs within some seconds, and until then nothing tells that it is there.
-    for _ in 0..300 {
-        if home.print(&["operator", "jobs"]).contains("a server does them") {
-            refused = Some(told(&home, &["db", "partition"]));
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
-    let (code, line) = refused.unwrap();
+    let (code, line) = told(&home, &["db", "partition"]);
     assert!(code == Some(1) && line.contains("a server is running"), "{line}");
     assert_eq!(server.stop(), Some(0));
     let done = home.print(&["db", "partition"]);

@@ -4,7 +4,7 @@ mod harness;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dimensionos_store::testing::PostgresDatabase;
 use futures_util::StreamExt;
@@ -12,6 +12,7 @@ use harness::live::Socket;
 use harness::nats::{Nats, NatsServer};
 use harness::{Client, Home, REPORT, Registered, Server};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 /// Longer than anything that is waited for takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -307,7 +308,7 @@ async fn with_a_stream_reports_are_acknowledged_while_the_database_is_away() {
             for source in 0..SOURCES {
                 send(replicas, source, sequence).await;
                 // Some of them twice, as an agent does that heard nothing.
-                if (sequence as usize + source) % 5 == 0 {
+                if (sequence + source as u64).is_multiple_of(5) {
                     send(replicas, source, sequence).await;
                 }
                 (calls, bytes) = (calls + 1, bytes + sequence);

@@ -125,10 +125,9 @@ impl Inner {
             if self.metering.is_resident(account) || self.directory.has_heard_of(account) {
                 continue;
             }
-            match self.entry(account).await {
-                Err(error @ Error::NotFound { .. }) => return Err(error),
-                // Where the storage cannot say, it is found out when it is counted.
-                Ok(_) | Err(_) => {}
+            // Where the storage cannot say, it is found out when it is counted.
+            if let Err(error @ Error::NotFound { .. }) = self.entry(account).await {
+                return Err(error);
             }
         }
         let entry = encode(agent, report).ok_or(Error::Internal { what: "a report could not be written" })?;

@@ -35,7 +35,12 @@ impl Plain {
 
 fn metering() -> Arc<Metering> {
     let (sentinel, _) = Sentinel::new();
-    Arc::new(Metering::new(Limits::new(TierSchedule::initial(), Vec::new()), Arc::new(crate::SystemClock), sentinel))
+    Arc::new(Metering::new(
+        Limits::new(TierSchedule::initial(), Vec::new()),
+        Arc::new(crate::SystemClock),
+        sentinel,
+        false,
+    ))
 }
 
 fn nothing_known() -> Past {

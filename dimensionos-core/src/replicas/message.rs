@@ -112,14 +112,18 @@ impl Message {
     }
 }
 
-/// Divides what was counted into messages that are not too long.
+/// Divides what was counted into messages that are not too long. What is too long by itself is left out: whoever follows the
+/// account finds that something is missing, and asks the database.
 pub(super) fn counted(deltas: Vec<Delta>) -> Vec<Message> {
     let mut messages = vec![Vec::new()];
     let mut bytes = 0;
     for delta in deltas {
         // An id, two versions and the lengths; and a sample with all its figures as long as they can be.
         let length = 40 + delta.samples.iter().map(|sample| 16 + fields(sample) * 10).sum::<usize>();
-        if bytes > 0 && bytes + length > MAX_BYTES {
+        if length > MAX_BYTES {
+            continue;
+        }
+        if bytes + length > MAX_BYTES {
             messages.push(Vec::new());
             bytes = 0;
         }
@@ -303,6 +307,15 @@ mod tests {
             }
             prop_assert_eq!(accounts, count);
         }
+    }
+
+    #[test]
+    fn what_is_too_long_by_itself_is_left_out() {
+        let sample =
+            Level::ALL.into_iter().fold(Sample::at(Timestamp::EPOCH), |sample, level| sample.with_level(level, 1));
+        let delta = |samples| Delta { account: AccountId::from_bits(1), before: 0, version: 1, samples };
+        let messages = counted(vec![delta(vec![sample]), delta(vec![sample; 5_000]), delta(vec![sample])]);
+        assert_eq!(messages, [Message::Counted(vec![delta(vec![sample]); 2])]);
     }
 
     #[test]

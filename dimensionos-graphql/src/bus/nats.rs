@@ -161,7 +161,7 @@ fn note(event: &Event, gaps: &broadcast::Sender<()>) {
         Event::Connected => tracing::info!("connected to NATS"),
         Event::Disconnected => tracing::warn!("the connection to NATS is gone, and is tried again"),
         Event::SlowConsumer(_) => {
-            tracing::warn!("messages of NATS were lost, for they came faster than they were taken")
+            tracing::warn!("messages of NATS were lost, for they came faster than they were taken");
         }
         Event::ServerError(error) => tracing::warn!(error = %error, "NATS reports an error"),
         _ => return,

@@ -1,9 +1,7 @@
 //! `db partition`: usage in partitions, and what `db status` says of them.
 
-use dimensionos_core::jobs::LEASE_NAME;
-use dimensionos_core::store::{Access, Store};
 use dimensionos_core::{Clock, SystemClock};
-use dimensionos_store::{Database, Partitioning, UsagePartitions};
+use dimensionos_store::{Company, Database, Membership, Partitioning, UsagePartitions};
 
 use crate::cli::{Fault, current};
 use crate::config::Settings;
@@ -12,13 +10,13 @@ use crate::config::Settings;
 /// waits for the table meanwhile would find nothing in the new one, for its rows are younger than what it reads.
 pub(super) async fn divide(settings: &Settings) -> Result<(), Fault> {
     let database = current(settings).await?;
-    let now = SystemClock.now();
-    let lease = database.begin(Access::Read).await?.job_lease(LEASE_NAME).await?;
-    if lease.is_some_and(|lease| lease.expires_at > now) && !database.is_partitioned().await? {
-        return Err("a server is running on this database, or was within half a minute: stop all of them first".into());
+    let alone = Membership::take(settings.database_url.expose(), Company::Alone).await?;
+    if alone.is_none() && !database.is_partitioned().await? {
+        return Err("a server is running on this database: stop all of them first".into());
     }
-    let divided = database.partition_usage(&settings.retention, now).await?;
+    let divided = database.partition_usage(&settings.retention, SystemClock.now()).await?;
     database.close().await;
+    drop(alone);
     match divided {
         Partitioning::Divided { rows, partitions } => {
             println!("usage is partitioned, {rows} rows: {}", told(partitions));

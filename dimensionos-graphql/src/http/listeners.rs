@@ -77,7 +77,7 @@ impl Listeners {
     async fn watch(self: Arc<Self>, platform: Platform, stopping: CancellationToken) {
         let mut looks = tokio::time::interval(RECHECK_INTERVAL);
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut changes = platform.changes();
+        let mut accounts = platform.changes();
         while let Some(listeners) = self.present() {
             tokio::select! {
                 () = stopping.cancelled() => {
@@ -86,8 +86,8 @@ impl Listeners {
                     tokio::time::sleep(RECHECK_INTERVAL).await;
                 }
                 _ = looks.tick() => listeners.iter().for_each(|listener| listener.look(&platform)),
-                changed = changes.recv() => {
-                    let changed = all_changed(changed, &mut changes).await;
+                first = accounts.recv() => {
+                    let changed = all_changed(first, &mut accounts).await;
                     let is_concerned = |listener: &&Arc<Listener>| listener.is_concerned(changed.as_ref());
                     listeners.iter().filter(is_concerned).for_each(|listener| listener.look(&platform));
                 }
@@ -109,13 +109,13 @@ impl Listeners {
 /// Which accounts were changed until now; absent where there were too many to be told of.
 async fn all_changed(
     first: Result<AccountId, RecvError>,
-    changes: &mut broadcast::Receiver<AccountId>,
+    others: &mut broadcast::Receiver<AccountId>,
 ) -> Option<HashSet<AccountId>> {
     let mut changed = HashSet::from([first.ok()?]);
     // A moment, in which more of them come: everybody is gone through for all of them once.
     tokio::time::sleep(TOGETHER).await;
     loop {
-        match changes.try_recv() {
+        match others.try_recv() {
             Ok(account) => drop(changed.insert(account)),
             Err(TryRecvError::Empty | TryRecvError::Closed) => return Some(changed),
             Err(TryRecvError::Lagged(_)) => return None,

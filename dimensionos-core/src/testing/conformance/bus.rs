@@ -45,7 +45,7 @@ pub async fn a_message_reaches_all_who_listen_to_its_topic(one: &dyn Bus, other:
     both.sort();
     assert_eq!(both, [Some(vec![1]), Some(vec![2])]);
     assert_eq!(next(third).await, Some(vec![2]));
-    for heard in all.iter_mut() {
+    for heard in &mut all {
         assert!(is_silent(heard).await, "nothing comes twice, and nothing of other topics");
     }
 }
