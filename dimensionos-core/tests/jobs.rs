@@ -177,10 +177,10 @@ async fn the_program_alone_runs_a_job_at_once_where_nobody_else_does_the_jobs() 
     jobs.run(&SYSTEM, PURGE).await.unwrap();
     assert_eq!(code(others.run(&SYSTEM, PURGE).await), Code::Conflict);
     setting.clock.advance(LEASE_TIME);
-    // What has run out is gone: the session is a month old then.
+    // What has run out is gone: the session is a month old then, and so is that its account was changed.
     setting.clock.advance(31 * DAY);
     let run = others.run(&SYSTEM, PURGE).await.unwrap();
-    assert_eq!(run.outcome, JobOutcome::Ok { done: 1 });
+    assert_eq!(run.outcome, JobOutcome::Ok { done: 2 });
     assert_eq!(code(jobs.run(&SYSTEM, PURGE).await), Code::Conflict);
     other.close().await.unwrap();
     let again = jobs.run(&SYSTEM, PURGE).await.unwrap();

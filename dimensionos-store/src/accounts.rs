@@ -259,6 +259,7 @@ impl Accounts for SqlTx {
     // Passwords, codes, sessions and refresh tokens go with their account: the foreign keys cascade.
     async fn erase_account(&mut self, id: AccountId) -> Result<(), StoreError> {
         account::Entity::delete_by_id(Uuid::from_u128(id.bits())).exec(&self.sql).await.map_err(store_error)?;
+        self.erase_changes(id).await?;
         self.erase_usage(id).await
     }
 

@@ -274,6 +274,10 @@ impl Store for Database {
         Ok(Box::new(SqlTx::new(tx, access, turn)))
     }
 
+    fn is_shared(&self) -> bool {
+        self.backend() == DbBackend::Postgres
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         self.connection.ping().await.map_err(store_error)
     }

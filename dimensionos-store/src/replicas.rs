@@ -33,6 +33,13 @@ impl SqlTx {
         self.sql.get_database_backend() == DbBackend::Postgres
     }
 
+    /// Removes that an account was changed, which no foreign key leads to.
+    pub(crate) async fn erase_changes(&self, account: AccountId) -> Result<(), StoreError> {
+        let own = Entity::delete_many().filter(Column::AccountId.eq(Uuid::from_u128(account.bits())));
+        own.exec(&self.sql).await.map_err(store_error)?;
+        Ok(())
+    }
+
     async fn mark_of_present(&self) -> Result<ChangeMark, StoreError> {
         let text = if self.is_postgres() { OLDEST_UNDER_WAY } else { LAST_NUMBER };
         let statement = Statement::from_string(self.sql.get_database_backend(), text);

@@ -35,6 +35,9 @@ impl MigrationTrait for Migration {
         let mut order = Index::create();
         order.name("account_changes_written_in").table("account_changes").col("written_in");
         manager.create_index(order).await?;
+        let mut account = Index::create();
+        account.name("account_changes_account").table("account_changes").col("account_id");
+        manager.create_index(account).await?;
         let mut version = big_integer("version").default(0).to_owned();
         manager.alter_table(Table::alter().table("usage_readings").add_column(&mut version).to_owned()).await
     }

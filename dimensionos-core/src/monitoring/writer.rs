@@ -250,7 +250,10 @@ impl Writer {
         let left = permit(&account)?;
         tx.erase_account(account.id).await?;
         tx.keep_tombstone(&left).await?;
-        tx.note_change(account.id, self.replica, self.clock.now()).await?;
+        // Where nobody else could know of it, not even its id is left.
+        if self.store.is_shared() || self.metering.versions.is_shared() {
+            tx.note_change(account.id, self.replica, self.clock.now()).await?;
+        }
         tx.commit().await?;
         self.forget(account.id);
         self.sharing.account_changed(account.id);

@@ -302,6 +302,7 @@ impl Accounts for MemoryTx {
         state.usage.remove_where(|(owner, ..), _| *owner == id);
         state.readings.remove(&id);
         state.versions.remove(&id);
+        state.changes.remove_where(|_, (account, ..)| *account == id);
         state.holds.remove_where(|_, hold| hold.account == id);
         state.decisions.remove_where(|_, decided| decided.account == id);
         state.overrides.remove_where(|(owner, _), _| *owner == id);

@@ -69,6 +69,11 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Whether the storage answers.
     async fn ping(&self) -> Result<(), StoreError>;
 
+    /// Whether several processes may work on it at once.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// Removes what was deleted from wherever the storage keeps it beside the rows, such as a log of its own. Called
     /// after an account was erased.
     async fn scrub(&self) -> Result<(), StoreError> {
@@ -130,7 +135,8 @@ pub trait Accounts: Send {
     /// Which of these accounts are not there, in any order. In a writing transaction those that are there stay until it
     /// ends. No account stands twice.
     async fn missing_accounts(&mut self, accounts: &[AccountId]) -> Result<Vec<AccountId>, StoreError>;
-    /// Removes an account and everything that is kept of it: its password, codes, sessions, usage, readings and quotas.
+    /// Removes an account and everything that is kept of it: its password, codes, sessions, usage, readings and quotas, and
+    /// that it was changed.
     async fn erase_account(&mut self, id: AccountId) -> Result<(), StoreError>;
     /// The accounts of which something is to be told or done at an instant, the longest due first, at most `limit` of
     /// them.

@@ -112,6 +112,10 @@ impl Store for BreakingStore {
         if self.is_cut.load(Ordering::SeqCst) { Err(StoreError::unavailable("cut")) } else { self.store.ping().await }
     }
 
+    fn is_shared(&self) -> bool {
+        self.store.is_shared()
+    }
+
     async fn scrub(&self) -> Result<(), StoreError> {
         self.store.scrub().await
     }

@@ -6,6 +6,7 @@ use super::quotas::put_quotas;
 use super::{NOW, account, commit, digest, id, put_account, read, refresh, row, session, write};
 use crate::allocation::TierName;
 use crate::auth::{PasswordHash, Pepper};
+use crate::id::ReplicaId;
 use crate::monitoring::{Counter, Level, Readings, Resolution, Sample};
 use crate::payment::ServiceStatus;
 use crate::store::{Store, StoreError};
@@ -126,6 +127,7 @@ pub async fn an_erased_account_leaves_nothing_and_others_whole(store: &dyn Store
     let sample = Sample::at(NOW).with_added(Counter::ApiCalls, 1).with_level(Level::RamBytes, 5);
     let mut readings = Readings::default();
     readings.add(&sample);
+    let (_, before) = read(store).await.changes_since(None).await.expect("a mark is read");
     for number in [1, 2] {
         put_account(store, &account(number)).await;
         let owner = id(u128::from(number));
@@ -139,6 +141,7 @@ pub async fn an_erased_account_leaves_nothing_and_others_whole(store: &dyn Store
         tx.add_usage(&Resolution::ALL.map(|resolution| row(owner, resolution, NOW, &sample))).await.expect("usage");
         tx.save_readings(&[(owner, readings)]).await.expect("readings");
         put_quotas(&mut *tx, number).await;
+        tx.note_change(owner, ReplicaId::from_bits(9), NOW).await.expect("a change is written down");
         commit(tx).await;
     }
     let mut tx = write(store).await;
@@ -147,6 +150,8 @@ pub async fn an_erased_account_leaves_nothing_and_others_whole(store: &dyn Store
     commit(tx).await;
     let after = NOW.after(Duration::from_secs(60));
     let mut tx = read(store).await;
+    let (changes, _) = tx.changes_since(Some(before)).await.expect("changes are read");
+    assert_eq!(changes.iter().map(|change| change.account).collect::<Vec<_>>(), [id(2)]);
     for (number, is_kept) in [(1_u8, false), (2, true)] {
         let owner = id(u128::from(number));
         assert_eq!(tx.account(owner).await.unwrap().is_some(), is_kept);
