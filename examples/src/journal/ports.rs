@@ -68,7 +68,7 @@ macro_rules! copied {
     };
 }
 
-copied!(AccountId SessionId HoldId ReplicaId Timestamp Resolution Epoch u64);
+copied!(AccountId DeploymentId SessionId HoldId ReplicaId Timestamp Resolution Epoch u64);
 
 macro_rules! call {
     (writes $tx:ident.$name:ident($($arg:ident),*)) => {{
@@ -234,10 +234,9 @@ ports! {
         asks job_runs() -> Vec<JobRun>;
     }
     Replicas {
-        // Not noted: the folder is one process's, and nobody else has to be told.
-        asks deployment(new: DeploymentId) -> DeploymentId;
-        asks note_change(account: AccountId, by: ReplicaId, at: Timestamp) -> ();
+        writes deployment(new: DeploymentId) -> DeploymentId;
+        writes note_change(account: AccountId, by: ReplicaId, at: Timestamp) -> ();
         asks changes_since(mark: Option<ChangeMark>) -> (Vec<AccountChange>, ChangeMark);
-        asks purge_changes(before: Timestamp) -> u64;
+        writes purge_changes(before: Timestamp) -> u64;
     }
 }

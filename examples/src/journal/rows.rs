@@ -4,7 +4,7 @@ use dimensionos_core::allocation::{
     Allocation, DatabaseEngine, Decision, Hold, KeyedDecision, LimitOverride, Resource, TierName, TierVersion,
 };
 use dimensionos_core::auth::{AccessKey, KeyId, KeyName, PasswordHash, RefreshRecord, Role, Session};
-use dimensionos_core::id::{AccessKeyId, AccountId, HoldId, ReplicaId, SessionId, ViolationId};
+use dimensionos_core::id::{AccessKeyId, AccountId, DeploymentId, HoldId, ReplicaId, SessionId, ViolationId};
 use dimensionos_core::jobs::{JobName, JobOutcome, JobRun};
 use dimensionos_core::monitoring::{
     Bucket, Counter, Level, LevelRollup, Reading, Readings, Resolution, Rollup, SourceName, SourceState, UsageRow,
@@ -96,6 +96,7 @@ text! {
     AccountId: this => this.to_string();
     SessionId: this => this.to_string();
     ReplicaId: this => this.to_string();
+    DeploymentId: this => this.to_string();
     AccessKeyId: this => this.to_string();
     HoldId: this => this.to_string();
     ViolationId: this => this.to_string();
