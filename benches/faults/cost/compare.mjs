@@ -68,23 +68,26 @@ async function play(place, sources, load, variant, seconds) {
   const accounts = place.accounts.slice(0, ACCOUNTS);
   const watchers = variant.isWatched ? await Watchers.open(replicas.at(-1), accounts) : undefined;
   const replica = () => replicas[variant.isMoving ? Math.floor(Math.random() * replicas.length) : 0];
-  const run = sources.all.begin(load.perSecond, (number) => samplesOf(accounts, load.samples, number), replica);
+  const begin = () => sources.all.begin(load.perSecond, (number) => samplesOf(accounts, load.samples, number), replica);
+  const run = begin();
   // Others believe only after some seconds that they are told all of what is followed.
   await sleep(variant.hasNats ? 5_000 : 2_000);
-  const begin = { ...(await spent(place)), reports: run.reports, samples: run.samples, events: watchers?.events ?? 0 };
+  const counts = () => ({ reports: run.reports, samples: run.samples, events: watchers?.events ?? 0 });
+  const before = { ...(await spent(place)), ...counts() };
   run.times.length = 0;
   await sleep(seconds * 1_000);
   const times = Float64Array.from(run.times);
-  const lag = variant.isLogged ? await countedAfter(place, sources.one, run) : undefined;
   await run.stop();
   if (variant.isLogged && (await until(async () => (await logged(place.nats)) === 0, 30_000)) === null) {
     throw new Error("reports stay in the stream");
   }
-  const end = { ...(await spent(place)), reports: run.reports, samples: run.samples, events: watchers?.events ?? 0 };
+  const seen = difference({ ...(await spent(place)), ...counts() }, before);
   watchers?.close();
+  const lag = variant.isLogged ? await countedAfter(place, sources.one, begin()) : undefined;
   await place.rest();
-  const life = difference(await place.sql.written(), written);
-  return { ...difference(end, begin), times, lag, life, lifeReports: run.reports };
+  // Where more was reported to see how late it is counted, rows are not counted.
+  const life = lag ? undefined : difference(await place.sql.written(), written);
+  return { ...seen, times, lag, life, lifeReports: run.reports };
 }
 
 /** The n-th report: of one account, or of so many that follow one another. */
@@ -113,7 +116,7 @@ export function sample(account, number) {
 }
 
 /** How long it takes from a report's acknowledgement until PostgreSQL has it, beside the load. */
-async function countedAfter(place, source, run) {
+async function countedAfter(place, source, beside) {
   const { id } = place.accounts[ACCOUNTS];
   const read = `SELECT coalesce(max(version), 0) FROM usage_readings WHERE account_id = '${uuidOf(id)}'`;
   const lags = [];
@@ -123,9 +126,8 @@ async function countedAfter(place, source, run) {
     const lag = await until(async () => (await place.sql.numbers(read))[0] > before, 10_000, 1);
     if (lag === null) throw new Error("a logged report is not counted");
     lags.push(lag);
-    run.reports += 1;
-    run.samples += 1;
     await sleep(20 + Math.random() * 50);
   }
+  await beside.stop();
   return { p50: quantile(lags, 0.5), p99: quantile(lags, 0.99) };
 }

@@ -20,8 +20,8 @@ const MEASURES = [
   ["from NATS", (seen) => each(seen.outBytes, seen.samples)],
   ["messages a report", (seen) => each(seen.messages, seen.reports, 2)],
   ["log, bytes a report", (seen) => each(seen.wal, seen.reports)],
-  ["rows a report", (seen) => each(seen.life.rows, seen.lifeReports, 1)],
-  ["commits a report", (seen) => each(seen.life.commits, seen.lifeReports, 2)],
+  ["rows a report", (seen) => (seen.life ? each(seen.life.rows, seen.lifeReports, 1) : "–")],
+  ["commits a report", (seen) => (seen.life ? each(seen.life.commits, seen.lifeReports, 2) : "–")],
   ["acknowledged, ms p50 / p99", (seen) => quantiles(seen.times)],
   ["counted after that, ms p50 / p99", ({ lag }) => (lag ? `${number(lag.p50, 1)} / ${number(lag.p99, 1)}` : "–")],
 ];
