@@ -5,7 +5,7 @@ import { difference, logged, spent } from "./figures.mjs";
 import { uuidOf } from "./place.mjs";
 
 const ACCOUNTS = 200;
-/** Reports a second. Far below what a server can take: the work is the same in all variants, and they differ in what it costs. */
+/** Reports a second, far below what a server can take: the same work in all variants, which differ in what it costs. */
 const LOADS = [
   { name: "1 sample", samples: 1, perSecond: 600 },
   { name: "100 samples of 100 accounts", samples: 100, perSecond: 16 },

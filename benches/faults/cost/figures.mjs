@@ -20,8 +20,7 @@ function cpu(pid, { hasEnded = false } = {}) {
 }
 
 /** Of all processes of a PostgreSQL, also of those that have ended. */
-const cpuOfPostgres = (pid) =>
-  childrenOf(pid).reduce((sum, child) => sum + cpu(child), cpu(pid, { hasEnded: true }));
+const cpuOfPostgres = (pid) => childrenOf(pid).reduce((sum, child) => sum + cpu(child), cpu(pid, { hasEnded: true }));
 
 /** Resident bytes. */
 export function resident(pid) {

@@ -94,7 +94,7 @@ export class Place {
   #underWay = 0;
   #number = 0;
 
-  /** So many accounts more, who cannot sign in, as copies of one in the database: hashing would take hours. Gives their ids. */
+  /** So many accounts more, who cannot sign in: copies of one in the database, without hashing. Gives their ids. */
   async copyAccounts(count) {
     await this.sql.rows(
       `INSERT INTO accounts SELECT (jsonb_populate_record(a, jsonb_build_object('id', gen_random_uuid(),

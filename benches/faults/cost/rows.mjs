@@ -28,8 +28,14 @@ export async function rows(place, { accounts: count, minutes }, each) {
   const kinds = [
     { name: "accounts are new to the server", rounds: [one(0, 0)] },
     { name: "each sample a minute of its own", rounds: minutesFrom(1, minutes).map((minute) => () => one(minute, 0)) },
-    { name: "another sample of a minute that is there", rounds: minutesFrom(1, PER_MINUTE).map((step) => () => one(minutes - 1, step)) },
-    { name: "six samples of a minute in one report", rounds: minutesFrom(minutes, minutes + 2).map((minute) => () => six(minute)) },
+    {
+      name: "another sample of a minute that is there",
+      rounds: minutesFrom(1, PER_MINUTE).map((step) => () => one(minutes - 1, step)),
+    },
+    {
+      name: "six samples of a minute in one report",
+      rounds: minutesFrom(minutes, minutes + 2).map((minute) => () => six(minute)),
+    },
   ];
   for (const { name, rounds } of kinds) {
     const written = await settled(place);
@@ -62,9 +68,7 @@ export async function sizes(place) {
   };
   const found = [await one("usage_rollups"), await one("usage_readings"), await one("detector_states")];
   place.last.print(["db", "partition"]);
-  const leaves = await place.sql.rows(
-    "SELECT relid::regclass FROM pg_partition_tree('usage_rollups') WHERE isleaf",
-  );
+  const leaves = await place.sql.rows("SELECT relid::regclass FROM pg_partition_tree('usage_rollups') WHERE isleaf");
   for (const leaf of leaves) {
     const part = await one(leaf);
     if (part.rows === 0) continue;

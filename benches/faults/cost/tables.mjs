@@ -81,24 +81,58 @@ export function ratios(all, pairs) {
 }
 
 export const idleHead = () =>
-  head("nobody reports", "ms of processor a second, all servers", "PostgreSQL", "NATS", "bytes/s to NATS", "from NATS", "messages/s", "log, bytes/s", "resident, MB");
+  head(
+    "nobody reports",
+    "ms of processor a second, all servers",
+    "PostgreSQL",
+    "NATS",
+    "bytes/s to NATS",
+    "from NATS",
+    "messages/s",
+    "log, bytes/s",
+    "resident, MB",
+  );
 
 export function idle(seen) {
   const seconds = seen.at / 1_000;
   const spent = [seen.servers, seen.postgres, seen.nats].map((ms) => number(ms / seconds, 1));
   const bus = [seen.inBytes, seen.outBytes].map((bytes) => number(bytes / seconds));
   const memory = seen.memory.map((bytes) => number(bytes / 1e6)).join(", ");
-  return line([seen.state.name, ...spent, ...bus, number(seen.messages / seconds, 1), number(seen.wal / seconds), memory]);
+  return line([
+    seen.state.name,
+    ...spent,
+    ...bus,
+    number(seen.messages / seconds, 1),
+    number(seen.wal / seconds),
+    memory,
+  ]);
 }
 
 export const rowsHead = () =>
-  head("1,000 samples a report", "samples", "samples/s", "server, µs a sample", "PostgreSQL, µs a sample", "rows a sample", "of them in place", "log, bytes a sample", "samples a commit");
+  head(
+    "1,000 samples a report",
+    "samples",
+    "samples/s",
+    "server, µs a sample",
+    "PostgreSQL, µs a sample",
+    "rows a sample",
+    "of them in place",
+    "log, bytes a sample",
+    "samples a commit",
+  );
 
 export function rows(seen) {
   const { life, samples } = seen;
   const time = [seen.servers, seen.postgres].map((ms) => number((ms * 1_000) / samples, 1));
   const written = [each(life.rows, samples, 2), each(life.hot, life.rows, 2), each(seen.wal, samples)];
-  return line([seen.name, number(samples), number((samples * 1_000) / seen.at), ...time, ...written, each(samples, life.commits)]);
+  return line([
+    seen.name,
+    number(samples),
+    number((samples * 1_000) / seen.at),
+    ...time,
+    ...written,
+    each(samples, life.commits),
+  ]);
 }
 
 export function sizes(found) {
