@@ -135,8 +135,10 @@ export class Postgres extends Engine {
 }
 
 export class Nats extends Engine {
-  constructor(folder, port) {
+  /** @param {number} [monitoring] the port on which it tells of itself */
+  constructor(folder, port, monitoring) {
     super("nats", folder, port);
+    this.monitoring = monitoring;
   }
 
   url(port = this.port) {
@@ -146,6 +148,7 @@ export class Nats extends Engine {
   async start() {
     mkdirSync(this.folder, { recursive: true });
     const parameters = ["-js", "-sd", join(this.folder, "jetstream"), "-a", "127.0.0.1", "-p", String(this.port)];
+    if (this.monitoring) parameters.push("-m", String(this.monitoring));
     if (!(await this.begin("nats-server", parameters))) throw new Error("nats-server did not start");
   }
 
@@ -158,7 +161,7 @@ export class Nats extends Engine {
   }
 }
 
-function childrenOf(parent) {
+export function childrenOf(parent) {
   const isChild = (pid) => {
     try {
       const state = readFileSync(`/proc/${pid}/stat`, "utf8");
