@@ -270,7 +270,11 @@ impl Store for Database {
             (Some(writer), Access::Write) => Some(Arc::clone(writer).lock_owned().await),
             _ => None,
         };
-        let tx = self.connection.begin_with_options(options(access, self.backend())).await.map_err(store_error)?;
+        let (connection, options) = (self.connection.clone(), options(access, self.backend()));
+        // A task of its own, which ends also where nobody waits for it any more: the driver, stopped between telling the
+        // database to begin and noting that it did, would leave the connection within a transaction that it knows nothing of.
+        let begun = tokio::spawn(async move { connection.begin_with_options(options).await });
+        let tx = begun.await.map_err(StoreError::unavailable)?.map_err(store_error)?;
         Ok(Box::new(SqlTx::new(tx, access, turn)))
     }
 

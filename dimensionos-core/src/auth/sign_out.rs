@@ -1,5 +1,5 @@
 use crate::Error;
-use crate::auth::{Auth, Session};
+use crate::auth::{Auth, Session, held};
 use crate::context::{Context, Principal};
 use crate::id::{AccountId, SessionId};
 use crate::policy::{Action, Target, allows};
@@ -23,7 +23,7 @@ impl Auth<'_> {
     /// `Unauthenticated`, `TokenExpired` or `TokenInvalid` where no account is signed in.
     pub async fn logout(&self, context: &Context) -> Result<(), Error> {
         let principal = self.may_log_out(context).await?;
-        self.end(principal.account, principal.session).await
+        self.end(&principal, principal.session).await
     }
 
     /// Ends one session of the caller's account.
@@ -34,7 +34,7 @@ impl Auth<'_> {
         let principal = self.may_log_out(context).await?;
         let entry = self.0.entry(principal.account).await?;
         entry.session(session).ok_or(Error::NotFound { what: "session" })?;
-        self.end(principal.account, session).await
+        self.end(&principal, session).await
     }
 
     /// Ends every session of the caller's account.
@@ -43,7 +43,11 @@ impl Auth<'_> {
     /// As [`logout`](Self::logout).
     pub async fn logout_everywhere(&self, context: &Context) -> Result<(), Error> {
         let principal = self.may_log_out(context).await?;
-        self.end_everywhere(principal.account).await
+        let mut tx = self.0.store.begin(Access::Write).await?;
+        // As the storage has it: another process may have ended the session just now.
+        let mut account = held(&mut *tx, &principal).await?;
+        end_all_sessions(&mut *tx, &mut account).await?;
+        Ok(self.0.commit(tx, account.id).await?)
     }
 
     /// Ends every session of an account, for an operator: when its holder asks for it by another way, or its tokens have
@@ -63,12 +67,12 @@ impl Auth<'_> {
         Ok(self.0.commit(tx, id).await?)
     }
 
-    async fn end(&self, account: AccountId, session: SessionId) -> Result<(), Error> {
+    async fn end(&self, principal: &Principal, session: SessionId) -> Result<(), Error> {
         let mut tx = self.0.store.begin(Access::Write).await?;
         // Held, so that whoever else changes the account sees the session gone.
-        tx.account(account).await?.ok_or(Error::no_account())?;
+        let account = held(&mut *tx, principal).await?;
         tx.end_session(session).await?;
-        Ok(self.0.commit(tx, account).await?)
+        Ok(self.0.commit(tx, account.id).await?)
     }
 
     async fn may_log_out(&self, context: &Context) -> Result<Principal, Error> {

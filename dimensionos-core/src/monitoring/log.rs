@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::Error;
 use crate::id::{AccessKeyId, AccountId};
 use crate::monitoring::ledger::RETRY_AFTER;
-use crate::monitoring::{MAX_REPORT_SAMPLES, Monitoring, Receipt, Report};
+use crate::monitoring::{MAX_AMOUNT, MAX_REPORT_SAMPLES, Monitoring, Receipt, Report};
 use crate::platform::Inner;
 use crate::replicas::{WireSample, sample, wire_sample};
 use crate::store::StoreError;
@@ -23,6 +23,8 @@ use crate::tos::{Signal, Signals};
 const FORMAT: u8 = 1;
 /// The pause before a report that could not be counted is tried again.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// How often one is tried whose format is not known: for a minute, in which a process of a later version may take it.
+const STRANGE_ATTEMPTS: u32 = 120;
 
 /// A report on its way into a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +57,9 @@ pub trait LoggedReport: Send {
     async fn go_on(&self);
     /// Removes it from the log: it has been counted.
     async fn counted(self: Box<Self>);
+    /// Removes it from the log and keeps it elsewhere, for somebody to look at: it cannot be counted. Says whether it is
+    /// kept.
+    async fn set_aside(&self) -> bool;
 }
 
 type Id = [u8; 16];
@@ -112,7 +117,8 @@ fn decode(bytes: &[u8]) -> Option<(AccessKeyId, Report)> {
             .collect(),
         signals: signals.collect(),
     };
-    let is_whole = report.samples.len() <= MAX_REPORT_SAMPLES
+    let is_whole = (1..=MAX_AMOUNT).contains(&report.sequence)
+        && report.samples.len() <= MAX_REPORT_SAMPLES
         && report.signals.iter().all(|(place, _)| *place < report.samples.len());
     is_whole.then(|| (AccessKeyId::from_bits(u128::from_be_bytes(wire.agent)), report))
 }
@@ -148,25 +154,38 @@ pub(crate) fn count_logged(inner: &Arc<Inner>, log: &dyn ReportLog) {
 
 async fn count_lane(platform: Weak<Inner>, mut lane: BoxStream<'static, Box<dyn LoggedReport>>) {
     while let Some(logged) = lane.next().await {
-        let mut is_failing = false;
+        let mut attempts = 0;
         loop {
             let Some(inner) = platform.upgrade() else { return };
             let fault = match decode(logged.bytes()) {
                 Some((agent, report)) => Monitoring(&inner).count(agent, report, false).await.err(),
-                // Of a later version of the program, which will count it.
                 None => Some(Error::Internal { what: "a logged report is of a format that is not known" }),
             };
             drop(inner);
-            let Some(error) = fault else { break };
-            // Once for as long as it lasts. It was acknowledged, and is not let go.
-            if !std::mem::replace(&mut is_failing, true) {
+            let Some(error) = fault else {
+                logged.counted().await;
+                break;
+            };
+            attempts += 1;
+            // What will be refused again is not let keep all others waiting. It was acknowledged, and is kept.
+            let is_strange = attempts > STRANGE_ATTEMPTS && decode(logged.bytes()).is_none();
+            if (is_strange || will_be_refused_again(&error)) && logged.set_aside().await {
+                tracing::error!(error = &error as &dyn std::error::Error, "a logged report is set aside");
+                break;
+            }
+            // Once for as long as it lasts.
+            if attempts == 1 {
                 tracing::warn!(error = &error as &dyn std::error::Error, "a logged report waits to be counted");
             }
             logged.go_on().await;
             tokio::time::sleep(RETRY_PAUSE).await;
         }
-        logged.counted().await;
     }
+}
+
+/// Whether it is the report that is refused, and not the moment.
+const fn will_be_refused_again(error: &Error) -> bool {
+    matches!(error, Error::Conflict { .. } | Error::InvalidInput { .. } | Error::NotFound { .. } | Error::Forbidden)
 }
 
 #[cfg(test)]

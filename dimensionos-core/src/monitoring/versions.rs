@@ -34,6 +34,8 @@ pub(super) struct Versions {
     known: Mutex<HashMap<AccountId, u64>>,
     /// Of which something is missing.
     stale: Mutex<HashSet<AccountId>>,
+    /// Those known further than the storage had them when it was asked last, and how far.
+    ahead: Mutex<HashMap<AccountId, u64>>,
     pub(super) wanted: Notify,
 }
 
@@ -49,7 +51,13 @@ pub(super) struct Counted {
 
 impl Versions {
     pub(super) fn new(is_shared: bool) -> Self {
-        Self { is_shared, known: Mutex::default(), stale: Mutex::default(), wanted: Notify::new() }
+        Self {
+            is_shared,
+            known: Mutex::default(),
+            stale: Mutex::default(),
+            ahead: Mutex::default(),
+            wanted: Notify::new(),
+        }
     }
 
     pub(super) const fn is_shared(&self) -> bool {
@@ -66,6 +74,7 @@ impl Versions {
         if self.is_shared {
             self.known.lock().remove(&account);
             self.stale.lock().remove(&account);
+            self.ahead.lock().remove(&account);
         }
     }
 
@@ -80,7 +89,13 @@ impl Versions {
         for Counted { account, before, version } in counted {
             match known.get_mut(account) {
                 Some(known) if *known == *before => *known = *version,
-                Some(_) => drop(missing.insert(*account)),
+                Some(known) => {
+                    // What the storage has not counted is not known either, whoever says so.
+                    if *known > *before {
+                        *known = 0;
+                    }
+                    missing.insert(*account);
+                }
                 None => {}
             }
         }
@@ -131,12 +146,29 @@ impl Metering {
         self.versions.want(all);
     }
 
-    /// Those of these accounts in memory that the storage has more of.
+    /// Those of these accounts in memory that are not what the storage has: it has more of them, or it has had less of them
+    /// twice while nothing was counted in between. That it has less once is how it is asked while something is counted; for
+    /// longer it is a storage that was set back, or something that nobody counted.
     pub(crate) fn behind(&self, versions: &[(AccountId, u64)]) -> Vec<AccountId> {
-        let known = self.versions.known.lock();
-        let is_behind =
-            |(account, version): &&(AccountId, u64)| known.get(account).is_some_and(|known| known < version);
-        versions.iter().filter(is_behind).map(|(account, _)| *account).collect()
+        let mut known = self.versions.known.lock();
+        let mut ahead = self.versions.ahead.lock();
+        let mut behind = Vec::new();
+        for (account, version) in versions {
+            let Some(known) = known.get_mut(account) else { continue };
+            let was_ahead = ahead.remove(account);
+            if *known < *version {
+                behind.push(*account);
+            } else if *known > *version {
+                if was_ahead == Some(*known) {
+                    // Whatever the storage has is taken for what there is.
+                    *known = 0;
+                    behind.push(*account);
+                } else {
+                    ahead.insert(*account, *known);
+                }
+            }
+        }
+        behind
     }
 
     /// Takes what another process has counted of an account that is followed here.

@@ -12,6 +12,11 @@ use crate::id::{AccountId, ReplicaId};
 /// How long after a process was last heard of it is taken to be there: three rounds of telling.
 const SILENCE: Duration = Duration::from_secs(30);
 
+/// Processes that are heard at most: more than one database serves, and an end to what somebody may make us remember.
+const MAX_PEERS: usize = 256;
+/// Accounts that one is believed to follow: as many as a process keeps in memory. The others it learns of from the database.
+const MAX_FOLLOWED: usize = 200_000;
+
 /// The other processes, and what each follows.
 #[derive(Debug, Default)]
 pub(super) struct Peers {
@@ -34,6 +39,9 @@ impl Peers {
     /// Takes what a process says that it follows.
     pub(super) fn hear(&self, replica: ReplicaId, round: u64, accounts: impl IntoIterator<Item = AccountId>) {
         let mut known = self.known.lock();
+        if known.len() >= MAX_PEERS && !known.contains_key(&replica) {
+            return;
+        }
         let peer = known.entry(replica).or_insert_with(|| Peer {
             heard_at: Instant::now(),
             round,
@@ -45,7 +53,8 @@ impl Peers {
             peer.round = round;
             peer.before = std::mem::take(&mut peer.present);
         }
-        peer.present.extend(accounts);
+        let room = MAX_FOLLOWED.saturating_sub(peer.present.len());
+        peer.present.extend(accounts.into_iter().take(room));
         let is_any = known.values().any(|peer| !peer.present.is_empty() || !peer.before.is_empty());
         self.is_any.store(is_any, Ordering::Release);
     }

@@ -54,7 +54,8 @@ pub enum NatsError {
     /// A file that was named cannot be read, or holds what it should not.
     #[error("NATS_CREDENTIALS cannot be used")]
     Credentials(#[source] std::io::Error),
-    /// The URL is no NATS server's, or the server refuses this client. That it cannot be reached is no error: it may come.
+    /// The settings cannot be used. That the server cannot be reached, or lets nobody in, is no error: it may come, or change
+    /// its mind. `doctor` says whether it answers.
     #[error("NATS_URL cannot be used: {reason}")]
     Refused {
         /// What NATS says of it, without the URL.

@@ -30,6 +30,8 @@ const COUNTED_WITHIN: Duration = Duration::from_secs(10);
 const MAX_BYTES: i64 = 4 << 30;
 /// How long the stream knows a report again that is sent twice; the database knows it for ever.
 const REMEMBERED_FOR: Duration = Duration::from_secs(120);
+/// How long a report is kept: its samples are refused once they are older.
+const MAX_AGE: Duration = Duration::from_hours(31 * 24);
 /// The pause before the stream is asked for again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// How long a server asks for the next report before it asks anew.
@@ -68,13 +70,33 @@ impl ReportStream {
             storage: StorageType::File,
             discard: DiscardPolicy::New,
             max_bytes: MAX_BYTES,
+            max_age: MAX_AGE,
             duplicate_window: REMEMBERED_FOR,
             num_replicas: self.copies,
             ..Config::default()
         }
     }
 
+    fn refused(&self) -> String {
+        format!("dimensionos.{}.refused", self.deployment)
+    }
+
+    /// Where reports are kept that cannot be counted. Where there is no room the oldest give way.
+    fn config_of_refused(&self) -> Config {
+        Config {
+            name: format!("{}-refused", self.name()),
+            subjects: vec![self.refused()],
+            storage: StorageType::File,
+            discard: DiscardPolicy::Old,
+            max_bytes: MAX_BYTES / 4,
+            max_age: MAX_AGE,
+            num_replicas: self.copies,
+            ..Config::default()
+        }
+    }
+
     async fn consumer(&self, lane: u64) -> Result<PullConsumer, async_nats::Error> {
+        self.context.get_or_create_stream(self.config_of_refused()).await?;
         let stream = self.context.get_or_create_stream(self.config()).await?;
         let config = pull::Config {
             durable_name: Some(format!("lane-{lane}")),
@@ -107,7 +129,8 @@ impl ReportStream {
         let consumer = self.consumer(lane).await?;
         let mut messages = consumer.stream().max_messages_per_batch(1).expires(ASKED_FOR).messages().await?;
         while let Some(message) = messages.next().await {
-            if taken.send(Box::new(Logged(message?))).await.is_err() {
+            let (message, context, refused) = (message?, self.context.clone(), self.refused());
+            if taken.send(Box::new(Logged { message, context, refused })).await.is_err() {
                 break;
             }
         }
@@ -139,20 +162,32 @@ impl ReportLog for ReportStream {
     }
 }
 
-struct Logged(jetstream::Message);
+struct Logged {
+    message: jetstream::Message,
+    context: Context,
+    refused: String,
+}
 
 #[async_trait]
 impl LoggedReport for Logged {
     fn bytes(&self) -> &[u8] {
-        &self.0.payload
+        &self.message.payload
     }
 
     async fn go_on(&self) {
         // Where it is lost another server counts the report as well, and the database knows it again.
-        let _ = self.0.ack_with(AckKind::Progress).await;
+        let _ = self.message.ack_with(AckKind::Progress).await;
     }
 
     async fn counted(self: Box<Self>) {
-        let _ = self.0.ack().await;
+        let _ = self.message.ack().await;
+    }
+
+    async fn set_aside(&self) -> bool {
+        let kept = async {
+            self.context.publish(self.refused.clone(), self.message.payload.clone()).await.ok()?.await.ok()?;
+            self.message.ack().await.ok()
+        };
+        matches!(tokio::time::timeout(PATIENCE, kept).await, Ok(Some(())))
     }
 }
