@@ -34,9 +34,38 @@ pub(crate) fn lease_end(limits: &Limits, now: Timestamp) -> Timestamp {
     limits.next_change(now).map_or(end, |change| change.min(end))
 }
 
-/// The part of what is free that a process is granted at once: the more is left, the fewer questions; and towards the
-/// end hardly anything lies with one process while another is refused.
+/// The part of what is free that a process is granted at once at most: towards the end hardly anything lies with one
+/// process while another is refused.
 const LEASE_SHARE: u64 = 16;
+/// Units of a first lease. Whoever uses one up in less than half its time is granted twice as much the next time, so that
+/// leases come to last some seconds at any rate, and what a process holds is what it uses.
+const FIRST_LEASE: u32 = 64;
+
+/// How much a process was granted last of an account's quota, and when.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    units: u32,
+    at: Timestamp,
+}
+
+impl Pace {
+    /// How much it is granted next.
+    fn next(self, now: Timestamp) -> u32 {
+        match now.since(self.at) {
+            since if since < LEASE_TIME / 2 => self.units.saturating_mul(2),
+            since if since < LEASE_TIME => self.units,
+            _ => FIRST_LEASE,
+        }
+    }
+
+    /// Whether it says anything still.
+    pub(crate) fn is_over(self, now: Timestamp) -> bool {
+        now.since(self.at) >= LEASE_TIME
+    }
+}
+
+/// The paces of accounts' quotas.
+pub(crate) type Paces = HashMap<(AccountId, Leasable), Pace>;
 
 /// So much of a resource.
 #[derive(Debug, Clone, Copy)]
@@ -135,6 +164,7 @@ pub(crate) struct Accounting<'a> {
     pub(crate) limits: &'a Limits,
     pub(crate) entropy: &'a dyn Entropy,
     pub(crate) leases: &'a Leases,
+    pub(crate) paces: &'a Paces,
     pub(crate) now: Timestamp,
     /// Until when what is granted now may be used.
     pub(crate) lease_end: Timestamp,
@@ -255,7 +285,8 @@ impl Accounting<'_> {
     /// Lets the process use some of what is free without asking again.
     fn grant(&mut self, account: AccountId, resource: Resource, free: u64) -> Result<(), Error> {
         let Some(what) = Leasable::of(resource) else { return Ok(()) };
-        let units = u32::try_from((free / LEASE_SHARE).max(1).min(free)).unwrap_or(u32::MAX);
+        let most = u32::try_from((free / LEASE_SHARE).max(1).min(free)).unwrap_or(u32::MAX);
+        let units = self.paces.get(&(account, what)).map_or(FIRST_LEASE, |pace| pace.next(self.now)).min(most);
         let Some(Some(book)) = self.books.get_mut(&account) else { return Ok(()) };
         // Where the process has enough already, its next question is far off.
         let has = book.snapshot.leased[what as usize].saturating_add(book.granted[what as usize]);
@@ -417,6 +448,17 @@ impl Decided {
         }
     }
 
+    /// What the process was granted.
+    pub(crate) fn grants(&self) -> impl Iterator<Item = ((AccountId, Leasable), Pace)> + '_ {
+        let at = self.now;
+        self.books.iter().flat_map(move |book| {
+            let account = book.cell.cell().account();
+            let granted = Leasable::ALL.into_iter().map(|what| (what, book.granted[what as usize]));
+            let granted = granted.filter(|(_, units)| *units > 0);
+            granted.map(move |(what, units)| ((account, what), Pace { units, at }))
+        })
+    }
+
     /// What was counted of an account.
     pub(crate) fn sample_of(&self, account: AccountId) -> Option<Sample> {
         self.books.iter().find(|book| book.cell.cell().account() == account)?.sample(self.now)
@@ -428,5 +470,19 @@ impl Decided {
             let locked = book.cell.write();
             Leasable::ALL.into_iter().for_each(|what| locked.put_back_leased(what, book.taken[what as usize]));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_grows_with_the_pace_and_begins_anew_where_there_was_none() {
+        let now = Timestamp::from_millis(1_700_000_000_000);
+        let pace = Pace { units: 500, at: now };
+        let after = |seconds| now.after(Duration::from_secs(seconds));
+        assert_eq!([0, 4, 5, 9, 10, 600].map(|seconds| pace.next(after(seconds))), [1_000, 1_000, 500, 500, 64, 64]);
+        assert_eq!([9, 10].map(|seconds| pace.is_over(after(seconds))), [false, true]);
     }
 }

@@ -50,7 +50,7 @@ pub(crate) struct Written {
     now: Timestamp,
     proof: Proof,
     pub(super) settled: Settled,
-    decided: Decided,
+    pub(super) decided: Decided,
     /// Those of accounts that are reported, held in memory until they are shown.
     cells: HashMap<AccountId, Pinned>,
     /// Those that were counted.
@@ -213,9 +213,10 @@ impl Writer {
         pending: &mut Vec<(AccountId, Pending)>,
         now: Timestamp,
     ) -> Result<(Accounting<'_>, Settled), Error> {
-        let (limits, entropy, leases) = (&self.metering.limits, &*self.entropy, &self.leases);
+        let (limits, entropy, leases, paces) = (&self.metering.limits, &*self.entropy, &self.leases, &self.paces);
         let (lease_end, is_closed) = (lease_end(limits, now), self.is_closed);
-        let mut accounting = Accounting { limits, entropy, leases, now, lease_end, is_closed, books: BTreeMap::new() };
+        let mut accounting =
+            Accounting { limits, entropy, leases, paces, now, lease_end, is_closed, books: BTreeMap::new() };
         let mut settled = Vec::new();
         // In one order everywhere, for the same reason.
         let mut taken: BTreeMap<AccountId, Taken> = BTreeMap::new();

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use crate::Error;
 use crate::allocation::TierName;
-use crate::allocation::accounting::{Leases, Question};
+use crate::allocation::accounting::{Leases, Paces, Question};
 use crate::allocation::schedule::Tiers;
 use crate::entropy::Entropy;
 use crate::id::{AccountId, ReplicaId};
@@ -39,6 +39,8 @@ pub(crate) struct Writer {
     pub(crate) entropy: Arc<dyn Entropy>,
     /// What this process was granted of hourly quotas.
     pub(crate) leases: Leases,
+    /// How fast they are used up.
+    pub(crate) paces: Paces,
     /// Whether it is granted nothing more: the process is about to end.
     pub(crate) is_closed: bool,
     /// Tells this process from others on the same database.
@@ -230,6 +232,7 @@ impl Writer {
     /// Takes back what was granted until that instant, so that it is free again.
     fn end_leases(&mut self, by: Timestamp) {
         let metering = &self.metering;
+        self.paces.retain(|_, pace| !pace.is_over(by));
         self.leases.retain(|(account, _), lease| {
             let has_ended = lease.until <= by;
             if has_ended {
@@ -340,6 +343,7 @@ impl Writer {
 
     /// Does what follows from a transaction that took effect.
     fn keep(&mut self, mut written: Written) {
+        self.paces.extend(written.decided.grants());
         for (key, lease) in std::mem::take(&mut written.settled) {
             match lease {
                 Some(lease) => drop(self.leases.insert(key, lease)),

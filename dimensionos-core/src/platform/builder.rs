@@ -248,6 +248,7 @@ impl PlatformBuilder {
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
             leases: HashMap::new(),
+            paces: HashMap::new(),
             is_closed: false,
             replica,
             sharing: Arc::clone(&sharing),
