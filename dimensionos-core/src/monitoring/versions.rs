@@ -277,3 +277,57 @@ pub(super) fn samples_of(pending: &Pending) -> impl Iterator<Item = Sample> + '_
     });
     pending.minutes.iter().map(move |(minute, rollup)| added(minute.start(), rollup)).chain(readings)
 }
+
+#[cfg(all(test, not(dimensionos_loom)))]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::allocation::Limits;
+    use crate::allocation::schedule::TierSchedule;
+    use crate::time::SystemClock;
+    use crate::tos::sentinel::Sentinel;
+
+    const ACCOUNT: AccountId = AccountId::from_bits(7);
+
+    fn known_to(version: u64) -> Metering {
+        let limits = Limits::new(TierSchedule::initial(), Vec::new());
+        let metering = Metering::new(limits, Arc::new(SystemClock), Sentinel::new().0, true);
+        metering.versions.know(ACCOUNT, version);
+        metering
+    }
+
+    #[test]
+    fn what_the_storage_has_less_of_for_longer_is_made_anew() {
+        let metering = known_to(7);
+        let behind = |version| metering.behind(&[(ACCOUNT, version)]);
+        assert!(behind(7).is_empty());
+        assert_eq!(behind(8), [ACCOUNT]);
+        // Once it may have been asked before what is known was counted.
+        assert!(behind(5).is_empty());
+        assert_eq!(behind(5), [ACCOUNT]);
+        // From then on whatever it has is news.
+        assert_eq!(behind(1), [ACCOUNT]);
+    }
+
+    #[test]
+    fn what_is_counted_meanwhile_is_no_reason() {
+        let metering = known_to(7);
+        assert!(metering.behind(&[(ACCOUNT, 6)]).is_empty());
+        let counted = Counted { account: ACCOUNT, before: 7, version: 8 };
+        assert!(metering.versions.advance(&[counted]).is_empty());
+        assert!(metering.behind(&[(ACCOUNT, 7)]).is_empty());
+        assert!(metering.behind(&[(ACCOUNT, 8)]).is_empty());
+    }
+
+    #[test]
+    fn what_does_not_follow_is_not_shown_and_made_anew() {
+        for before in [8, 5] {
+            let metering = known_to(7);
+            let counted = Counted { account: ACCOUNT, before, version: before + 1 };
+            assert!(metering.versions.advance(&[counted]).contains(&ACCOUNT));
+            assert_eq!(metering.versions.take_stale(), [ACCOUNT]);
+            assert_eq!(metering.behind(&[(ACCOUNT, before + 1)]), [ACCOUNT]);
+        }
+    }
+}
