@@ -459,9 +459,9 @@ impl Decided {
         })
     }
 
-    /// What was counted of an account.
-    pub(crate) fn sample_of(&self, account: AccountId) -> Option<Sample> {
-        self.books.iter().find(|book| book.cell.cell().account() == account)?.sample(self.now)
+    /// What was counted, of each account.
+    pub(crate) fn samples(&self) -> impl Iterator<Item = (AccountId, Sample)> + '_ {
+        self.books.iter().filter_map(|book| Some((book.cell.cell().account(), book.sample(self.now)?)))
     }
 
     /// Puts back what was taken out of the leases for a transaction that failed.

@@ -111,21 +111,31 @@ impl Written {
 
     /// Tells other processes what was counted of accounts that they follow.
     fn tell(&self, sharing: &Sharing) {
-        if self.counted.is_empty() {
+        let followed = self.counted.iter().filter(|counted| sharing.is_followed(counted.account));
+        let mut deltas: HashMap<AccountId, Delta> = followed
+            .map(|Counted { account, before, version }| {
+                (*account, Delta { account: *account, before: *before, version: *version, samples: Vec::new() })
+            })
+            .collect();
+        if deltas.is_empty() {
             return;
         }
-        let versions: HashMap<AccountId, Counted> =
-            self.counted.iter().map(|counted| (counted.account, *counted)).collect();
-        sharing.counted(versions.keys().copied(), |account| {
-            let Counted { before, version, .. } = *versions.get(&account)?;
-            let reported = self.reports.iter().flat_map(Report::by_account).filter(|(owner, _)| *owner == account);
-            let mut samples: Vec<Sample> =
-                reported.flat_map(|(_, samples)| samples.iter().map(|(_, sample)| *sample)).collect();
-            samples.extend(self.decided.sample_of(account));
-            let recorded = self.pending.iter().filter(|(owner, _)| *owner == account);
-            samples.extend(recorded.flat_map(|(_, pending)| samples_of(pending)));
-            Some(Delta { account, before, version, samples })
-        });
+        for (account, samples) in self.reports.iter().flat_map(Report::by_account) {
+            if let Some(delta) = deltas.get_mut(&account) {
+                delta.samples.extend(samples.iter().map(|(_, sample)| *sample));
+            }
+        }
+        for (account, sample) in self.decided.samples() {
+            if let Some(delta) = deltas.get_mut(&account) {
+                delta.samples.push(sample);
+            }
+        }
+        for (account, pending) in &self.pending {
+            if let Some(delta) = deltas.get_mut(account) {
+                delta.samples.extend(samples_of(pending));
+            }
+        }
+        sharing.counted(deltas.into_values());
     }
 
     /// Takes back what was taken for it.

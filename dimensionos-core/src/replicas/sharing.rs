@@ -187,20 +187,17 @@ impl Sharing {
         }
     }
 
-    /// Tells those others what was counted that follow it; `delta` is asked for what anybody follows.
-    pub(crate) fn counted(
-        &self,
-        accounts: impl Iterator<Item = AccountId>,
-        delta: impl Fn(AccountId) -> Option<Delta>,
-    ) {
+    /// Whether any other follows an account.
+    pub(crate) fn is_followed(&self, account: AccountId) -> bool {
+        !self.peers.followers(account).is_empty()
+    }
+
+    /// Tells those others what was counted that follow it.
+    pub(crate) fn counted(&self, deltas: impl Iterator<Item = Delta>) {
         let mut each: HashMap<ReplicaId, Vec<Delta>> = HashMap::new();
-        for account in accounts {
-            let followers = self.peers.followers(account);
-            if followers.is_empty() {
-                continue;
-            }
-            if let Some(delta) = delta(account) {
-                followers.into_iter().for_each(|replica| each.entry(replica).or_default().push(delta.clone()));
+        for delta in deltas {
+            for replica in self.peers.followers(delta.account) {
+                each.entry(replica).or_default().push(delta.clone());
             }
         }
         for (replica, deltas) in each {
