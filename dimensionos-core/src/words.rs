@@ -46,6 +46,13 @@ macro_rules! word {
             pub(crate) fn set(&self, value: $value) {
                 self.0.store(value, Ordering::Relaxed);
             }
+
+            /// Sets it to 0, without a write where it is: memory that was never written to takes no room.
+            pub(crate) fn clear(&self) {
+                if self.of() != 0 {
+                    self.set(0);
+                }
+            }
         }
     };
 }

@@ -4,7 +4,7 @@ use loom::sync::Arc;
 use loom::thread;
 
 use crate::id::AccountId;
-use crate::monitoring::cell::{Aside, Cell, MonthBytes, Tally};
+use crate::monitoring::cell::{Aside, Buckets, Cell, Grants, MonthBytes, Parts, Rest, Seldom};
 use crate::monitoring::index::Index;
 use crate::monitoring::rollup::{Bucket, Rollup};
 use crate::monitoring::sample::{Counter, Level, Sample};
@@ -86,23 +86,29 @@ fn loom_a_reader_never_sees_half_of_a_change() {
     of_a_pair([Pair::add, look], 1);
 }
 
-/// A cell with its tally, and what is done to them.
-struct Shared(Cell, Tally);
+/// An account, and what is done to it.
+#[derive(Default)]
+struct Shared(Cell, Rest, Buckets, Grants, Seldom);
 
 impl Shared {
+    fn parts(&self) -> Parts<'_> {
+        let Self(cell, rest, buckets, grants, seldom) = self;
+        Parts { cell, rest, buckets, grants, seldom }
+    }
+
     fn record(&self) -> u64 {
         let sample = Sample::at(NOW).with_level(Level::RamBytes, 5).with_added(Counter::ApiCalls, 5);
-        self.0.write(&self.1).record(&sample, Nowhere);
+        self.0.record(&sample, Nowhere, || self.parts());
         0
     }
 
     fn flush(&self) -> u64 {
-        let pending = self.0.write(&self.1).take_pending(Nowhere).unwrap_or_default();
+        let pending = self.parts().write().take_pending(Nowhere).unwrap_or_default();
         pending.minutes.iter().filter_map(|(_, rollup)| rollup.total(Counter::ApiCalls)).sum()
     }
 
     fn look(&self) -> u64 {
-        let metrics = self.0.metrics(NOW, [None; 2]);
+        let metrics = self.parts().metrics(NOW, [None; 2]);
         let ram = metrics.readings.of(Level::RamBytes).map_or(0, |reading| reading.value);
         assert_eq!(metrics.api_calls_per_hour, ram, "all of a sample is seen, or nothing");
         0
@@ -113,8 +119,8 @@ impl Shared {
 fn loom_what_is_recorded_while_a_flush_takes_and_a_reader_looks_is_counted_once() {
     for other in [Shared::flush, Shared::look] {
         model(move || {
-            let shared = Arc::new(Shared(Cell::default(), Tally::default()));
-            shared.0.write(&shared.1).begin(ACCOUNT);
+            let shared = Arc::new(Shared::default());
+            shared.parts().write().begin(ACCOUNT);
             let act = |act: fn(&Shared) -> u64| -> Box<dyn FnOnce() -> u64> {
                 let shared = Arc::clone(&shared);
                 Box::new(move || act(&shared))

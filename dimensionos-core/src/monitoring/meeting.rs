@@ -87,7 +87,7 @@ fn meeting_threads_lose_nothing_and_count_nothing_twice() {
                 scope.spawn(|| {
                     let meter = metering.admit(ids[0], &nothing_known(), NOW).unwrap();
                     for round in 0..ROUNDS * ACCOUNTS {
-                        meter.write().record(&sample(round), metering.beside(meter.slot()));
+                        meter.record(&sample(round), metering.beside(meter.slot()));
                         if is_planted {
                             plain.add();
                         }
@@ -108,7 +108,7 @@ fn meeting_threads_lose_nothing_and_count_nothing_twice() {
                         metering.record_batch(&batch, &mut absent);
                         for place in absent {
                             let held = metering.admit(batch[place].0, &nothing_known(), NOW).unwrap();
-                            held.write().record(&batch[place].1, metering.beside(held.slot()));
+                            held.record(&batch[place].1, metering.beside(held.slot()));
                         }
                         recorded.fetch_add(batch.len() as u64, Ordering::Relaxed);
                     }

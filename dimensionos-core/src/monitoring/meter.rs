@@ -33,7 +33,7 @@ impl Meter {
     /// nothing is lost, and nothing older leaves a window before its time.
     pub fn record(&self, sample: &Sample) {
         let slot = self.cell.slot();
-        let told = self.cell.write().record(sample, self.metering.beside(slot));
+        let told = self.cell.record(sample, self.metering.beside(slot));
         self.metering.tell(slot, told);
     }
 

@@ -11,7 +11,7 @@ use tokio::sync::OnceCell;
 use crate::Error;
 use crate::allocation::{Decision, Enforcement, Limits, OwnLimits, Resource, TierName};
 use crate::id::AccountId;
-use crate::monitoring::cell::{Aside, Cell, Leasable, Locked, MonthBytes, Past, Snapshot, Tally, Told, WINDOW_PAST};
+use crate::monitoring::cell::{Aside, Leasable, Locked, MonthBytes, Parts, Past, Snapshot, Told, WINDOW_PAST};
 use crate::monitoring::crossing;
 use crate::monitoring::index::Index;
 use crate::monitoring::pending::Pending;
@@ -172,7 +172,7 @@ impl Metering {
     }
 
     fn owner(&self, slot: Slot) -> AccountId {
-        self.slab.cell(slot).map_or(AccountId::NOBODY, |(cell, _)| cell.account())
+        self.slab.parts(slot).map_or(AccountId::NOBODY, Parts::account)
     }
 
     fn admit(&self, account: AccountId, past: &Past, now: Timestamp) -> Result<Pinned, Error> {
@@ -201,8 +201,8 @@ impl Metering {
 
     /// Records samples of accounts that are in memory, and says which are not.
     pub(super) fn record_batch(&self, samples: &[(AccountId, Sample)], absent: &mut Vec<usize>) {
-        if let [(account, sample)] = samples {
-            if !self.record(*account, sample) {
+        if let [sample] = samples {
+            if !self.record(sample) {
                 absent.push(0);
             }
             return;
@@ -211,18 +211,18 @@ impl Metering {
         for (block, first) in samples.chunks(BATCH).zip((0..).step_by(BATCH)) {
             // Three passes, each asking for what the next one reads: the misses of a block overlap.
             block.iter().for_each(|(account, _)| index.prefetch(*account));
-            let mut found: [Option<(Slot, &Cell, &Tally)>; BATCH] = [None; BATCH];
+            let mut found: [Option<(Slot, Parts<'_>)>; BATCH] = [None; BATCH];
             for (found, (account, _)) in found.iter_mut().zip(block) {
                 if let Some(slot) = index.candidates(*account).next()
-                    && let Some((cell, tally)) = self.slab.cell(slot)
+                    && let Some(parts) = self.slab.parts(slot)
                 {
-                    slab::prefetch(cell, tally);
-                    *found = Some((slot, cell, tally));
+                    slab::prefetch(parts);
+                    *found = Some((slot, parts));
                 }
             }
-            for ((account, sample), (found, place)) in block.iter().zip(found.into_iter().zip(first..)) {
-                let is_recorded = found.is_some_and(|found| self.record_in(found, *account, sample));
-                if !is_recorded && !self.record(*account, sample) {
+            for (sample, (found, place)) in block.iter().zip(found.into_iter().zip(first..)) {
+                let is_recorded = found.is_some_and(|found| self.record_in(found, sample));
+                if !is_recorded && !self.record(sample) {
                     absent.push(place);
                 }
             }
@@ -230,20 +230,19 @@ impl Metering {
     }
 
     /// Records a sample of an account; not where it is not in memory.
-    fn record(&self, account: AccountId, sample: &Sample) -> bool {
-        let cell = |slot| self.slab.cell(slot).map(|(cell, tally)| (slot, cell, tally));
-        self.index.candidates(account).filter_map(cell).any(|found| self.record_in(found, account, sample))
+    fn record(&self, sample: &(AccountId, Sample)) -> bool {
+        let found = |slot| Some((slot, self.slab.parts(slot)?));
+        self.index.candidates(sample.0).filter_map(found).any(|found| self.record_in(found, sample))
     }
 
     /// Records a sample in a cell, if it is the account's.
     #[inline]
-    fn record_in(&self, (slot, cell, tally): (Slot, &Cell, &Tally), account: AccountId, sample: &Sample) -> bool {
-        let locked = cell.write(tally);
-        if !locked.is_of(account) {
-            return false;
-        }
-        self.tell(slot, locked.record(sample, self.beside(slot)));
-        true
+    fn record_in(&self, (slot, parts): (Slot, Parts<'_>), sample: &(AccountId, Sample)) -> bool {
+        let told = parts.cell.record_of(sample, parts.rest, self.beside(slot), || parts);
+        told.is_some_and(|told| {
+            self.tell(slot, told);
+            true
+        })
     }
 
     /// Decides by what is in memory: what was granted already, or what has no hard limit. Absent where the storage has to
@@ -278,7 +277,7 @@ impl Metering {
     }
 
     /// What an account uses as of an instant.
-    pub(super) fn metrics(&self, cell: &Cell, now: Timestamp) -> Metrics {
+    pub(super) fn metrics(&self, cell: Parts<'_>, now: Timestamp) -> Metrics {
         let month = (cell.account(), Month::of(now));
         let aside = self.months.lock().get(&month).copied().unwrap_or_default();
         cell.metrics(now, aside)
@@ -293,11 +292,11 @@ impl Metering {
         self.versions.forget(account);
         let mut changing = self.index.lock();
         if let Some(slot) = self.find(account)
-            && let Some((cell, tally)) = self.slab.cell(slot)
+            && let Some(parts) = self.slab.parts(slot)
         {
             changing.remove(account, slot, |slot| self.owner(slot));
             self.above.lock().remove(&slot);
-            let locked = cell.write(tally);
+            let locked = parts.write();
             locked.erase();
             self.leave(slot, &locked);
         }
@@ -332,12 +331,12 @@ impl Metering {
     }
 
     fn evict_one(&self, slot: Slot, before: Timestamp) -> bool {
-        let Some((cell, tally)) = self.slab.cell(slot) else { return false };
+        let Some(parts) = self.slab.parts(slot) else { return false };
         let mut changing = self.index.lock();
         if self.slab.pins(slot) > 0 {
             return false;
         }
-        let locked = cell.write(tally);
+        let locked = parts.write();
         if locked.is_orphan() {
             self.leave(slot, &locked);
             return false;
@@ -363,8 +362,8 @@ impl Metering {
     ) -> (Vec<(AccountId, Pending)>, Option<Slot>) {
         let mut taken = Vec::new();
         let next = self.slab.take_waiting(from, enough, |slot| {
-            if let Some((cell, tally)) = self.slab.cell(slot) {
-                let locked = cell.write(tally);
+            if let Some(parts) = self.slab.parts(slot) {
+                let locked = parts.write();
                 taken.extend(self.take(&locked, slot, now).map(|pending| (locked.account(), pending)));
             }
         });
@@ -408,8 +407,8 @@ impl Metering {
     pub(super) fn look_again(&self, now: Timestamp) {
         let above: Vec<Slot> = self.above.lock().iter().copied().collect();
         for slot in above {
-            if let Some((cell, tally)) = self.slab.cell(slot) {
-                let locked = cell.write(tally);
+            if let Some(parts) = self.slab.parts(slot) {
+                let locked = parts.write();
                 let account = locked.account();
                 self.look(&locked, slot, now, |event| self.events.tell(account, event));
             }
@@ -419,8 +418,8 @@ impl Metering {
     /// Has the next flush look whether what accounts of some tiers use is past their limits.
     pub(super) fn look_at(&self, tiers: &[TierName]) {
         for slot in 0..self.slab.used() {
-            if let Some((cell, tally)) = self.slab.cell(slot) {
-                let locked = cell.write(tally);
+            if let Some(parts) = self.slab.parts(slot) {
+                let locked = parts.write();
                 if locked.is_live() && tiers.contains(&locked.limits().0) {
                     locked.wait(self.beside(slot));
                 }
@@ -454,11 +453,11 @@ impl Metering {
 
     /// Does something to an account's cell, where it is in memory.
     pub(super) fn with<T>(&self, account: AccountId, act: impl FnOnce(&Locked<'_>, Slot) -> T) -> Option<T> {
-        let (slot, (cell, tally)): (Slot, (&Cell, &Tally)) = self.index.candidates(account).find_map(|slot| {
-            let found = self.slab.cell(slot)?;
-            (found.0.account() == account).then_some((slot, found))
+        let (slot, parts): (Slot, Parts<'_>) = self.index.candidates(account).find_map(|slot| {
+            let parts = self.slab.parts(slot)?;
+            (parts.account() == account).then_some((slot, parts))
         })?;
-        let locked = cell.write(tally);
+        let locked = parts.write();
         locked.is_of(account).then(|| act(&locked, slot))
     }
 
@@ -486,8 +485,8 @@ impl Metering {
     /// For a clock that was set back: see [`super::window::Window::set_back`].
     pub(super) fn set_back(&self, now: Timestamp) {
         for slot in 0..self.slab.used() {
-            if let Some((cell, tally)) = self.slab.cell(slot) {
-                cell.write(tally).set_back(now, self.beside(slot));
+            if let Some(parts) = self.slab.parts(slot) {
+                parts.write().set_back(now, self.beside(slot));
             }
         }
     }

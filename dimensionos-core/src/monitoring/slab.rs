@@ -13,7 +13,8 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
-use crate::monitoring::cell::{Cell, Locked, Tally};
+use crate::monitoring::cell::{Aside, Buckets, Cell, Grants, Locked, Parts, Rest, Seldom, Told};
+use crate::monitoring::sample::Sample;
 use crate::words::{AtomicU32, AtomicU64, Ordering};
 
 /// Cells of the first rung.
@@ -29,10 +30,13 @@ const LARGE_PAGES: usize = 8 << 20;
 /// The number of a cell.
 pub(super) type Slot = u32;
 
-/// Some cells, and what stands beside each.
+/// Some cells, and what stands beside each: apart, so that what nothing is written to takes no memory.
 struct Rung {
     cells: Block<Cell>,
-    tallies: Block<Tally>,
+    rests: Block<Rest>,
+    buckets: Block<Buckets>,
+    grants: Block<Grants>,
+    seldom: Block<Seldom>,
     /// How many handles each has.
     pins: Block<AtomicU32>,
     /// A bit for each cell that waits for the next flush.
@@ -41,14 +45,29 @@ struct Rung {
 
 impl Rung {
     fn new(cells: usize) -> Self {
-        let block = Block::zeroed(cells);
-        block.ask_for_large_pages();
+        let (hot, rests) = (Block::zeroed(cells), Block::zeroed(cells));
+        hot.ask_for_large_pages();
+        rests.ask_for_large_pages();
         Self {
-            cells: block,
-            tallies: Block::zeroed(cells),
+            cells: hot,
+            rests,
+            buckets: Block::zeroed(cells),
+            grants: Block::zeroed(cells),
+            seldom: Block::zeroed(cells),
             pins: Block::zeroed(cells),
             waiting: Block::zeroed(cells.div_ceil(64)),
         }
+    }
+
+    #[inline]
+    fn parts(&self, place: usize) -> Option<Parts<'_>> {
+        Some(Parts {
+            cell: self.cells.values().get(place)?,
+            rest: self.rests.values().get(place)?,
+            buckets: self.buckets.values().get(place)?,
+            grants: self.grants.values().get(place)?,
+            seldom: self.seldom.values().get(place)?,
+        })
     }
 }
 
@@ -57,10 +76,16 @@ impl Rung {
 /// # Safety
 /// All bytes zero is a value of the type.
 unsafe trait Zeros: Default {}
-// SAFETY: all four are made of integers alone, each in an atomic of its size, which has the same representation.
+// SAFETY: all of them are made of integers alone, each in an atomic of its size, which has the same representation.
 unsafe impl Zeros for Cell {}
 // SAFETY: as above.
-unsafe impl Zeros for Tally {}
+unsafe impl Zeros for Rest {}
+// SAFETY: as above.
+unsafe impl Zeros for Buckets {}
+// SAFETY: as above.
+unsafe impl Zeros for Grants {}
+// SAFETY: as above.
+unsafe impl Zeros for Seldom {}
 // SAFETY: as above.
 unsafe impl Zeros for AtomicU32 {}
 // SAFETY: as above.
@@ -93,7 +118,7 @@ impl<T: Zeros> Block<T> {
     }
 
     /// Asks the system for pages of 2 MB: a million cells take a hundred thousand of the common ones, and to find one of
-    /// those takes as long as to read it. Not for tallies, most of which are never used.
+    /// those takes as long as to read it. Not for what most accounts have no use for.
     #[cfg(target_os = "linux")]
     fn ask_for_large_pages(&self) {
         use rustix::mm::{Advice, madvise};
@@ -205,11 +230,11 @@ impl Slab {
         Some((self.rungs.get(rung)?.get()?, place))
     }
 
-    /// A cell and its tally; absent for a slot that was never handed out.
+    /// All of an account; absent for a slot that was never handed out.
     #[inline]
-    pub(super) fn cell(&self, slot: Slot) -> Option<(&Cell, &Tally)> {
+    pub(super) fn parts(&self, slot: Slot) -> Option<Parts<'_>> {
         let (rung, place) = self.rung(slot)?;
-        Some((rung.cells.values().get(place)?, rung.tallies.values().get(place)?))
+        rung.parts(place)
     }
 
     /// How many handles a cell has.
@@ -248,18 +273,13 @@ impl Slab {
     }
 }
 
-/// The lines of a cell that every sample touches.
-const HOT_LINES: usize = 3;
-/// Those of a tally.
-const TALLY_LINES: usize = 2;
-
-/// Asks the processor for the lines of a cell that a sample writes, ahead of their use.
+/// Asks the processor for what a sample by an account's id touches, ahead of its use.
 #[inline]
-pub(super) fn prefetch(cell: &Cell, tally: &Tally) {
-    let first = std::ptr::from_ref(cell).cast::<u8>();
-    (0..HOT_LINES).for_each(|line| prefetch_line(first.wrapping_add(line * 64)));
-    let first = std::ptr::from_ref(tally).cast::<u8>();
-    (0..TALLY_LINES).for_each(|line| prefetch_line(first.wrapping_add(line * 64)));
+pub(super) fn prefetch(parts: Parts<'_>) {
+    let first = std::ptr::from_ref(parts.cell).cast::<u8>();
+    prefetch_line(first);
+    prefetch_line(first.wrapping_add(64));
+    prefetch_line(parts.rest);
 }
 
 /// Asks the processor for a line of memory, ahead of its use.
@@ -278,13 +298,12 @@ pub(super) const fn prefetch_line<T>(_line: *const T) {}
 /// A handle to one cell, which is not given to another account for as long as there is one.
 pub(crate) struct Pinned {
     slab: Arc<Slab>,
+    rung: NonNull<Rung>,
     cell: NonNull<Cell>,
-    tally: NonNull<Tally>,
     slot: Slot,
 }
 
-// SAFETY: a handle is a counted reference to a slab, which may be shared and sent, and to two things in it that are
-// made of atomics alone.
+// SAFETY: a handle is a counted reference to a slab, which may be shared and sent, and to two things in it that may, too.
 unsafe impl Send for Pinned {}
 // SAFETY: as above.
 unsafe impl Sync for Pinned {}
@@ -293,27 +312,49 @@ impl Pinned {
     /// A handle to a cell that was handed out. Whoever makes the first one holds the registry's lock, so that the cell
     /// is not given away meanwhile.
     pub(super) fn new(slab: &Arc<Slab>, slot: Slot) -> Option<Self> {
-        let (cell, tally) = slab.cell(slot)?;
-        let (cell, tally) = (NonNull::from(cell), NonNull::from(tally));
         let (rung, place) = slab.rung(slot)?;
+        let cell = NonNull::from(rung.parts(place)?.cell);
         rung.pins.values()[place].fetch_add(1, Ordering::AcqRel);
-        Some(Self { slab: Arc::clone(slab), cell, tally, slot })
+        Some(Self { slab: Arc::clone(slab), rung: NonNull::from(rung), cell, slot })
     }
 
     #[inline]
-    pub(crate) fn cell(&self) -> &Cell {
+    fn hot(&self) -> &Cell {
         // SAFETY: the cell is in a rung of the slab, which never moves or drops one before itself, and the slab is
         // held by this handle. Nobody has a `&mut` to it: rungs are only ever shared.
         unsafe { self.cell.as_ref() }
     }
 
-    #[inline]
-    pub(crate) fn write(&self) -> Locked<'_> {
+    fn rung(&self) -> (&Rung, usize) {
         // SAFETY: as for the cell.
-        let tally = unsafe { self.tally.as_ref() };
-        self.cell().write(tally)
+        (unsafe { self.rung.as_ref() }, place(self.slot).1)
     }
 
+    /// The account's figures.
+    pub(crate) fn cell(&self) -> Parts<'_> {
+        let (rung, place) = self.rung();
+        Parts {
+            cell: self.hot(),
+            rest: &rung.rests.values()[place],
+            buckets: &rung.buckets.values()[place],
+            grants: &rung.grants.values()[place],
+            seldom: &rung.seldom.values()[place],
+        }
+    }
+
+    /// Takes the turn to write.
+    #[inline]
+    pub(crate) fn write(&self) -> Locked<'_> {
+        self.cell().write()
+    }
+
+    /// Takes a sample that the next flush makes durable.
+    #[inline]
+    pub(super) fn record(&self, sample: &Sample, aside: impl Aside) -> Told {
+        self.hot().record(sample, aside, || self.cell())
+    }
+
+    #[inline]
     pub(super) fn slot(&self) -> Slot {
         self.slot
     }
@@ -321,18 +362,16 @@ impl Pinned {
 
 impl Clone for Pinned {
     fn clone(&self) -> Self {
-        if let Some((rung, place)) = self.slab.rung(self.slot) {
-            rung.pins.values()[place].fetch_add(1, Ordering::AcqRel);
-        }
+        let (rung, place) = self.rung();
+        rung.pins.values()[place].fetch_add(1, Ordering::AcqRel);
         Self { slab: Arc::clone(&self.slab), ..*self }
     }
 }
 
 impl Drop for Pinned {
     fn drop(&mut self) {
-        if let Some((rung, place)) = self.slab.rung(self.slot) {
-            rung.pins.values()[place].fetch_sub(1, Ordering::AcqRel);
-        }
+        let (rung, place) = self.rung();
+        rung.pins.values()[place].fetch_sub(1, Ordering::AcqRel);
     }
 }
 

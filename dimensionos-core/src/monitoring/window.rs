@@ -18,6 +18,8 @@ pub(super) struct Window<'a, const CLOSED: usize, const SECONDS: u32> {
     /// The number of the present bucket, counted from the epoch.
     pub(super) present: &'a Half,
     pub(super) sum: &'a Half,
+    /// What of the sum waits for nothing; the rest is still to be made durable. Never more than the sum.
+    pub(super) settled: &'a Half,
     /// The bucket of a number stands at its remainder by `CLOSED`.
     pub(super) closed: &'a [Half; CLOSED],
 }
@@ -53,40 +55,76 @@ impl<const CLOSED: usize, const SECONDS: u32> Window<'_, CLOSED, SECONDS> {
         Timestamp::from_millis(i64::from(number) * i64::from(SECONDS) * 1_000)
     }
 
-    /// Counts an amount at an instant; nothing where that has run off already. Where it begins another bucket the clock
-    /// is asked: what is dated ahead of it has happened by now, and must not push what is older out before its time.
-    #[expect(clippy::inline_always, reason = "a part of the path of a sample, which is one function")]
-    #[inline(always)]
-    pub(super) fn add(&self, at: Timestamp, amount: u64, clock: impl FnOnce() -> Timestamp) {
-        let bucket = Self::number(at);
-        if bucket != self.present.of() && !self.turn(bucket, amount, clock) {
-            return;
+    /// Counts an amount that waits to be made durable, in the present bucket. Not where the instant is in another one, or
+    /// the sum has no room for it: then nothing is counted.
+    #[inline]
+    pub(super) fn add_now(&self, at: Timestamp, amount: u64) -> bool {
+        let sum = u64::from(self.sum.of()).saturating_add(amount);
+        let is_in = Self::number(at) == self.present.of() && sum <= u64::from(u32::MAX);
+        if is_in {
+            #[expect(clippy::cast_possible_truncation, reason = "no larger than 32 bits hold")]
+            self.sum.set(sum as u32);
         }
-        let amount = u32::try_from(amount).unwrap_or(u32::MAX);
-        self.sum.set(self.sum.of().saturating_add(amount));
+        is_in
     }
 
-    /// Makes room for a new bucket, or puts an amount that comes late where it belongs. Says whether it counts.
-    #[cold]
-    #[inline(never)]
-    fn turn(&self, bucket: u32, amount: u64, clock: impl FnOnce() -> Timestamp) -> bool {
-        let present = self.present.of();
-        let bucket = if bucket > present { bucket.min(Self::number(clock())).max(present) } else { bucket };
-        if bucket == present {
-            return true;
+    /// Begins the bucket of an instant where that is a new one. The clock is asked then: what is dated ahead of it has
+    /// happened by now, and must not push what is older out before its time. Gives how much runs off that still waits.
+    pub(super) fn turn_to(&self, at: Timestamp, clock: impl FnOnce() -> Timestamp) -> u64 {
+        if Self::number(at) <= self.present.of() {
+            return 0;
         }
-        if bucket > present {
-            self.advance(bucket);
-            return true;
+        let bucket = Self::number(at).min(Self::number(clock()));
+        if bucket <= self.present.of() {
+            return 0;
         }
-        if present - bucket > Self::LENGTH {
-            return false;
-        }
-        let closed = self.bucket(bucket);
+        let waiting = self.waiting();
+        self.advance(bucket);
+        let left = waiting.min(self.sum.of());
+        self.settled.set(self.sum.of() - left);
+        u64::from(waiting - left)
+    }
+
+    /// Counts an amount that waits to be made durable, at an instant whose bucket was turned to. Not where that has run
+    /// off already, or the sum has no room for it.
+    pub(super) fn add(&self, at: Timestamp, amount: u64) -> bool {
+        let room = u64::from(u32::MAX - self.sum.of());
+        amount <= room && self.put(at, amount)
+    }
+
+    /// Counts an amount that waits for nothing, at an instant whose bucket was turned to; nothing where that has run off
+    /// already.
+    pub(super) fn add_settled(&self, at: Timestamp, amount: u64) {
+        let waiting = self.waiting();
+        self.put(at, amount);
+        self.settled.set(self.sum.of() - waiting);
+    }
+
+    fn put(&self, at: Timestamp, amount: u64) -> bool {
+        let (present, bucket) = (self.present.of(), Self::number(at));
         // No more than the sum has room for, so that the sum stays that of its buckets.
         let room = u32::MAX - self.sum.of();
-        closed.set(closed.of() + u32::try_from(amount).unwrap_or(u32::MAX).min(room));
+        let amount = u32::try_from(amount).unwrap_or(u32::MAX).min(room);
+        if bucket < present {
+            if present - bucket > Self::LENGTH {
+                return false;
+            }
+            let closed = self.bucket(bucket);
+            closed.set(closed.of() + amount);
+        }
+        self.sum.set(self.sum.of() + amount);
         true
+    }
+
+    fn waiting(&self) -> u32 {
+        self.sum.of().saturating_sub(self.settled.of())
+    }
+
+    /// What waited, and waits no more.
+    pub(super) fn settle(&self) -> u64 {
+        let waiting = self.waiting();
+        self.settled.set(self.sum.of());
+        u64::from(waiting)
     }
 
     fn advance(&self, bucket: u32) {
@@ -97,7 +135,7 @@ impl<const CLOSED: usize, const SECONDS: u32> Window<'_, CLOSED, SECONDS> {
         for step in 0..passed {
             let place = self.bucket(present.wrapping_add(step));
             self.sum.set(self.sum.of().saturating_sub(place.of()));
-            place.set(0);
+            place.clear();
         }
         if passed <= Self::LENGTH {
             self.bucket(present).set(closing);
@@ -164,11 +202,11 @@ impl<const CLOSED: usize, const SECONDS: u32> Window<'_, CLOSED, SECONDS> {
         self.present.set(target);
     }
 
-    /// Empties it.
-    pub(super) fn clear(&self) {
-        self.present.set(0);
-        self.sum.set(0);
-        self.closed.iter().for_each(|closed| closed.set(0));
+    /// Empties it, and gives what waited.
+    pub(super) fn clear(&self) -> u64 {
+        let waiting = u64::from(self.waiting());
+        [self.present, self.sum, self.settled].into_iter().chain(self.closed).for_each(Half::clear);
+        waiting
     }
 }
 
@@ -182,17 +220,29 @@ mod tests {
     struct Hour {
         present: Half,
         sum: Half,
+        settled: Half,
         closed: [Half; HOUR_CLOSED],
     }
 
     impl Hour {
         fn window(&self) -> HourWindow<'_> {
-            Window { present: &self.present, sum: &self.sum, closed: &self.closed }
+            let Self { present, sum, settled, closed } = self;
+            Window { present, sum, settled, closed }
         }
 
         /// Counts what is not ahead of any clock.
         fn add(&self, at: Timestamp, amount: u64) {
-            self.window().add(at, amount, || at);
+            self.add_by(at, amount, at);
+        }
+
+        /// Counts what waits, by a clock. Gives what waits elsewhere from now on.
+        fn add_by(&self, at: Timestamp, amount: u64, clock: Timestamp) -> u64 {
+            let left = self.window().turn_to(at, || clock);
+            if self.window().add(at, amount) {
+                return left;
+            }
+            self.window().add_settled(at, amount);
+            left + amount
         }
     }
 
@@ -233,14 +283,14 @@ mod tests {
         let hour = Hour::default();
         hour.add(at(0), 5);
         for lead in [1, BUCKET, STRETCH, 100 * STRETCH] {
-            hour.window().add(at(STRETCH + lead), 1, || at(STRETCH));
+            hour.add_by(at(STRETCH + lead), 1, at(STRETCH));
         }
         assert_eq!((hour.window().newest_sum(), hour.window().sum(at(STRETCH))), (9, 9));
         assert_eq!(hour.window().sum(at(STRETCH + BUCKET)), 4);
         assert_eq!(hour.window().sum(at(2 * STRETCH + BUCKET)), 0);
         // And where the clock is behind what was counted, as of that.
-        hour.window().add(at(10 * STRETCH), 1, || at(10 * STRETCH));
-        hour.window().add(at(11 * STRETCH), 1, || at(5 * STRETCH));
+        hour.add_by(at(10 * STRETCH), 1, at(10 * STRETCH));
+        hour.add_by(at(11 * STRETCH), 1, at(5 * STRETCH));
         assert_eq!(hour.window().sum(at(10 * STRETCH)), 2);
     }
 
@@ -281,7 +331,7 @@ mod tests {
             for (passed, late, amount) in steps {
                 now = (now + passed).max(newest - STRETCH + BUCKET);
                 newest = newest.max(now);
-                hour.window().add(at(now - late), amount, || at(now));
+                hour.add_by(at(now - late), amount, at(now));
                 // What is dated ahead has happened by now, or by the newest of what was before the clock was set back.
                 let counted = events.iter().map(|(at, _)| *at).max().unwrap_or(now);
                 let event = (now - late).min(now.max(counted));
@@ -294,6 +344,35 @@ mod tests {
                 prop_assert!(sum <= exact(now - STRETCH - BUCKET), "{sum} has more than {}", exact(now - STRETCH - BUCKET));
                 prop_assert_eq!(hour.window().next_reset(at(now)).is_some(), sum > 0);
             }
+        }
+
+        /// What waits is neither lost nor taken twice, whatever runs off, comes late or finds no room meanwhile.
+        #[test]
+        fn what_is_taken_is_what_was_added(
+            steps in prop::collection::vec(
+                (-100..400_i64, -4_500..600_i64, prop_oneof![3 => 0..1_000_u64, 1 => Just(1 << 31), 1 => Just(1 << 40)], 0..6_u8),
+                1..120,
+            ),
+        ) {
+            let (hour, mut now, mut added, mut taken) = (Hour::default(), 0, 0, 0);
+            for (passed, late, amount, kind) in steps {
+                now += passed;
+                match kind {
+                    0 => taken += hour.window().settle(),
+                    1 => {
+                        taken += hour.window().turn_to(at(now), || at(now));
+                        hour.window().add_settled(at(now - late), amount);
+                    }
+                    2 if hour.window().add_now(at(now), amount) => added += amount,
+                    _ => {
+                        added += amount;
+                        taken += hour.add_by(at(now - late), amount, at(now));
+                    }
+                }
+                prop_assert_eq!(taken + u64::from(hour.window().waiting()), added);
+                prop_assert!(hour.settled.of() <= hour.sum.of());
+            }
+            prop_assert_eq!(taken + hour.window().clear(), added);
         }
     }
 }

@@ -1,10 +1,27 @@
 //! What a cell may use without asking the storage, and using it.
 
 use super::writing::{Locked, held_to, minute_of};
-use super::{Aside, ERASED, RECORDED, millis};
+use super::{Aside, ERASED, Parts, RECORDED, millis};
 use crate::allocation::Resource;
 use crate::monitoring::sample::Counter;
 use crate::time::Timestamp;
+use crate::words::Half;
+
+/// What was granted to the account by the storage. Units of API calls and of file operations that may be used without
+/// asking it, until when, in seconds, and the limits they were granted by.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub(crate) struct Grants {
+    units: [Half; 2],
+    until: [Half; 2],
+    by: [Half; 2],
+}
+
+impl Grants {
+    pub(super) fn clear(&self) {
+        self.units.iter().chain(&self.until).chain(&self.by).for_each(Half::clear);
+    }
+}
 
 /// The resources whose use a cell may be granted in advance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -44,37 +61,35 @@ impl Locked<'_> {
     /// little is granted.
     #[inline]
     pub(crate) fn consume(&self, what: Leasable, amount: u64, now: Timestamp, aside: impl Aside) -> Option<(u64, u64)> {
-        let cell = self.cell;
-        let leased = &cell.leased[what as usize];
-        let units = u32::try_from(amount).ok().filter(|units| (1..=leased.of()).contains(units))?;
-        if u64::from(cell.leased_until[what as usize].of()) * 1_000 <= millis(now) {
+        let grants = self.parts.grants;
+        let left = &grants.units[what as usize];
+        let units = u32::try_from(amount).ok().filter(|units| (1..=left.of()).contains(units))?;
+        if u64::from(grants.until[what as usize].of()) * 1_000 <= millis(now) {
             return None;
         }
-        leased.set(leased.of() - units);
+        left.set(left.of() - units);
         let used = self.spend(what, amount, now, aside)?;
-        Some((u64::from(cell.leased_by[what as usize].of()), used))
+        Some((u64::from(grants.by[what as usize].of()), used))
     }
 
     /// Counts what was granted and taken at once. Absent where the account was erased.
     #[inline]
     pub(crate) fn spend(&self, what: Leasable, amount: u64, now: Timestamp, aside: impl Aside) -> Option<u64> {
-        let cell = self.cell;
-        if cell.flags.of() & (RECORDED | ERASED) != RECORDED && !self.begin_recording(aside) {
+        let Parts { cell, rest, .. } = self.parts;
+        if cell.flags.of() & (RECORDED | ERASED) != RECORDED && !cell.begin_recording(aside) {
             return None;
         }
-        let now = if cell.minute.of() == minute_of(now) { now } else { self.turn_to(now, aside) };
+        let now = if rest.minute.of() == minute_of(now) { now } else { self.turn_to(now, aside) };
         let counter = what.counter();
-        let added = &cell.added[counter.index()];
-        added.set(added.of().saturating_add(amount));
         cell.shape.set(cell.shape.of() | u32::from(counter.bit()));
         let window = match what {
-            Leasable::ApiCalls => cell.calls(),
-            Leasable::FileOperations => cell.files(),
+            Leasable::ApiCalls => self.parts.calls(),
+            Leasable::FileOperations => self.parts.files(),
         };
-        window.add(now, amount, || aside.now());
-        if millis(now) > cell.newest.of() {
-            cell.newest.set(millis(now));
+        if !window.add_now(now, amount) {
+            self.count_in(window, counter, now, amount, true, || aside.now(), aside);
         }
+        self.parts.see_time(millis(now));
         Some(window.newest_sum())
     }
 
@@ -90,25 +105,25 @@ impl Locked<'_> {
     /// When the oldest of what counts runs off.
     pub(crate) fn next_reset(&self, what: Leasable, now: Timestamp) -> Option<Timestamp> {
         match what {
-            Leasable::ApiCalls => self.cell.calls().next_reset(now),
-            Leasable::FileOperations => self.cell.files().next_reset(now),
+            Leasable::ApiCalls => self.parts.calls().next_reset(now),
+            Leasable::FileOperations => self.parts.files().next_reset(now),
         }
     }
 
     /// The windows, and what is granted and not used, at one moment.
     pub(crate) fn snapshot(&self, now: Timestamp) -> Snapshot {
-        let windows = [self.cell.calls(), self.cell.files()];
+        let windows = [self.parts.calls(), self.parts.files()];
         Snapshot { used: windows.map(|window| window.sum(now)), leased: self.leased() }
     }
 
     /// What is granted and not used.
     pub(crate) fn leased(&self) -> [u32; 2] {
-        std::array::from_fn(|place| self.cell.leased[place].of())
+        std::array::from_fn(|place| self.parts.grants.units[place].of())
     }
 
     /// Takes units out of what is granted; says whether there were as many.
     pub(crate) fn take_leased(&self, what: Leasable, units: u32) -> bool {
-        let leased = &self.cell.leased[what as usize];
+        let leased = &self.parts.grants.units[what as usize];
         let left = leased.of().checked_sub(units);
         left.is_some_and(|left| {
             leased.set(left);
@@ -120,20 +135,22 @@ impl Locked<'_> {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "held to the last second of 32 bits")]
     pub(crate) fn give_leased(&self, what: Leasable, units: u32, until: Timestamp, limit: u64) {
         self.put_back_leased(what, units);
-        self.cell.leased_by[what as usize].set(u32::try_from(limit).unwrap_or(u32::MAX));
-        self.cell.leased_until[what as usize].set(until.as_seconds().clamp(0, i64::from(u32::MAX)) as u32);
+        self.parts.grants.by[what as usize].set(u32::try_from(limit).unwrap_or(u32::MAX));
+        self.parts.grants.until[what as usize].set(until.as_seconds().clamp(0, i64::from(u32::MAX)) as u32);
     }
 
     pub(crate) fn put_back_leased(&self, what: Leasable, units: u32) {
-        let leased = &self.cell.leased[what as usize];
+        let leased = &self.parts.grants.units[what as usize];
         leased.set(leased.of().saturating_add(units));
     }
 
     /// Takes back what was granted until that instant or before.
     pub(crate) fn end_leases(&self, by: Timestamp) {
-        for (leased, until) in self.cell.leased.iter().zip(&self.cell.leased_until) {
-            if u64::from(until.of()) * 1_000 <= millis(by) {
-                leased.set(0);
+        let grants = self.parts.grants;
+        for (units, until) in grants.units.iter().zip(&grants.until) {
+            // Looked at first: where nothing is granted, nothing is written, and takes no memory.
+            if units.of() != 0 && u64::from(until.of()) * 1_000 <= millis(by) {
+                units.set(0);
             }
         }
     }

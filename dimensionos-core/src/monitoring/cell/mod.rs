@@ -1,5 +1,6 @@
-//! One account's figures in memory: seven cache lines, of which a sample writes three.
+//! One account's figures in memory: two cache lines that a sample writes, and what changes less often beside them.
 
+mod alike;
 mod granted;
 mod levels;
 mod renewal;
@@ -17,100 +18,110 @@ use crate::monitoring::window::{HOUR_CLOSED, HourWindow, MINUTE_CLOSED, MinuteWi
 use crate::time::{Month, Timestamp};
 use crate::words::{Half, Quarter, Word};
 
-pub(crate) use granted::{Leasable, Snapshot};
+pub(crate) use granted::{Grants, Leasable, Snapshot};
+pub(crate) use levels::Seldom;
 pub(crate) use writing::{Locked, Told};
+
+use levels::{OFTEN, Readout};
 
 const LEVELS: usize = Level::ALL.len();
 const COUNTERS: usize = Counter::ALL.len();
 /// The bits of the levels in what a sample measured.
 const LEVEL_BITS: u32 = (1 << LEVELS) - 1;
+/// Counters that are summed over a sliding window too.
+const WINDOWS: usize = 3;
+const QUERIES: usize = 0;
+const CALLS: usize = 1;
+const FILES: usize = 2;
 
-/// What is known of one account, but for the readings that [`Tally`] adds up.
-///
-/// Laid out by how often a field is written: the lock, what every sample touches, and what changes with a bucket, a
-/// month or a source. The figures of the wire (`Option`s, instants, rollups) are made when somebody asks.
+/// The part of what is known of an account that a sample like the one before writes: all of it, and nothing else.
 #[derive(Debug, Default)]
-#[repr(C, align(64))]
+#[repr(C, align(128))]
 pub(crate) struct Cell {
     sequence: Sequence,
-    /// [`WAITING`] and the like.
-    flags: Half,
-    account: [Word; 2],
-    /// When the newest of it was measured.
-    newest: Word,
-    /// When the levels that are marked fresh were read.
-    levels_at: Word,
-    /// What is not durable yet: which fields, whether the tally has the levels, and of how many readings. See
-    /// [`Shape`].
+    /// What is not durable yet: which fields, whether they were not always read together, and of how many readings. See
+    /// [`shape`].
     shape: Half,
-    /// The minute it was measured in.
+    /// When the newest of it was measured: in which ten seconds, and when in them.
+    tick: Half,
+    offset: Quarter,
+    /// What the sample measured that the next one may be like: see [`alike`].
+    like: Quarter,
+    /// [`WAITING`] and the like.
+    flags: Quarter,
+    /// The sums of the windows.
+    used: [Half; WINDOWS],
+    /// What was added to the other counters and is not durable yet.
+    added: [Word; COUNTERS - WINDOWS],
+    /// The levels that a source reads each second.
+    often: [Readout; OFTEN.len()],
+}
+
+/// What changes with a minute, a month or a source.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub(crate) struct Rest {
+    account: [Word; 2],
+    /// When the levels that are marked fresh were read, unless the cell says it.
+    levels_at: Word,
+    /// How much of the month's bytes is durable.
+    month_bytes: [Word; 2],
+    /// The minute in which was measured what is not durable yet.
     minute: Half,
-    /// What was ever measured: see [`Known`].
+    /// What was ever measured: see [`known`].
     known: Half,
     /// Which thresholds the account is above: see [`crate::monitoring::crossing`].
     crossed: Half,
-    levels: [Word; LEVELS],
-
-    /// What was added and is not durable yet.
-    added: [Word; COUNTERS],
-    calls_present: Half,
-    calls_sum: Half,
-    files_present: Half,
-    files_sum: Half,
-    queries_present: Half,
-    queries_sum: Half,
-    /// The limits by which units are granted.
-    leased_by: [Half; 2],
-
-    calls_closed: [Half; HOUR_CLOSED],
-    files_closed: [Half; HOUR_CLOSED],
-    queries_closed: [Half; MINUTE_CLOSED],
-    /// In which bucket queries were first measured since the account came into memory.
-    queries_since: Half,
-    /// Units of API calls and of file operations that may be used without asking the storage, and until when.
-    leased: [Half; 2],
-    leased_until: [Half; 2],
-    /// When the levels that are not fresh were read, in two parts.
-    read_at_low: [Half; LEVELS],
-    read_at_high: [Quarter; LEVELS],
-    /// The newest month that anything was sent or received in, and how much of it is durable.
+    /// The windows' present buckets, and what of their sums waits for nothing.
+    present: [Half; WINDOWS],
+    settled: [Half; WINDOWS],
+    /// The newest month that anything was sent or received in.
     month: Quarter,
-    month_bytes: [Word; 2],
 }
 
-/// The readings of levels since they were last made durable. Used from the second of them on: of one alone, the cell has
-/// everything.
+/// The buckets that windows have closed. Untouched until the first one closes, as the memory below is until it is needed.
 #[derive(Debug, Default)]
-#[repr(C, align(64))]
-pub(crate) struct Tally {
-    sums: [Word; LEVELS],
-    peaks: [Word; LEVELS],
-    counts: [Quarter; LEVELS],
+#[repr(C)]
+pub(crate) struct Buckets {
+    calls: [Half; HOUR_CLOSED],
+    files: [Half; HOUR_CLOSED],
+    queries: [Half; MINUTE_CLOSED],
+    /// In which bucket queries were first measured since the account came into memory.
+    queries_since: Half,
+}
+
+/// All that is known of one account, each part in a place of its own: what nobody measures of an account takes no memory.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Parts<'a> {
+    pub(crate) cell: &'a Cell,
+    pub(crate) rest: &'a Rest,
+    pub(crate) buckets: &'a Buckets,
+    pub(crate) grants: &'a Grants,
+    pub(crate) seldom: &'a Seldom,
 }
 
 /// Whether it waits for the next flush.
-const WAITING: u32 = 1;
+const WAITING: u16 = 1;
 /// Whether anything of it is not durable yet.
-const RECORDED: u32 = 32;
+const RECORDED: u16 = 32;
 /// Whether somebody follows its changes.
-const WATCHED: u32 = 2;
+const WATCHED: u16 = 2;
 /// Whether the account was erased: what is still recorded of it is dropped.
-const ERASED: u32 = 4;
+const ERASED: u16 = 4;
 /// Whether the account is in it at all.
-const LIVE: u32 = 8;
+const LIVE: u16 = 8;
 /// Whether limits of its own are in force for the account.
-const OVERRIDDEN: u32 = 16;
+const OVERRIDDEN: u16 = 16;
 /// Where the tier stands, by its place in [`TierName::ALL`].
-const TIER_SHIFT: u32 = 8;
-const TIER_BITS: u32 = 3;
+const TIER_SHIFT: u16 = 8;
+const TIER_BITS: u16 = 3;
 
-/// What waits to be made durable: a bit for each field, then whether the levels are in the tally, whether they were not
-/// always read together, and how many readings there are.
+/// What waits to be made durable: a bit for each field, then whether the levels were not always read together, and how
+/// many readings there are.
 mod shape {
-    pub(crate) const TALLIED: u32 = 1 << 13;
     pub(crate) const UNEVEN: u32 = 1 << 14;
     pub(crate) const READING: u32 = 1 << 16;
-    /// Readings after which a tally is put aside: so many of the largest value still fit its sum.
+    /// Readings after which a minute is put aside: so many of the largest value still fit its sum.
     pub(crate) const MAX_READINGS: u32 = 2_047;
 }
 
@@ -156,32 +167,42 @@ pub(crate) type MonthBytes = [Option<u64>; 2];
 const MONTH_COUNTERS: [Counter; 2] = [Counter::BytesSent, Counter::BytesReceived];
 
 impl Cell {
-    /// Takes the turn to write.
-    #[inline]
-    pub(crate) fn write<'a>(&'a self, tally: &'a Tally) -> Locked<'a> {
-        Locked::new(self.sequence.write(), self, tally)
-    }
-
-    pub(crate) fn account(&self) -> AccountId {
-        self.sequence.read(|| self.owner())
-    }
-
     pub(crate) fn version(&self) -> u32 {
         self.sequence.version()
     }
 
+    /// When the newest of it was measured, in milliseconds; 0 where nothing ever was.
+    fn newest(&self) -> u64 {
+        u64::from(self.tick.of()) * alike::TICK_MILLIS + u64::from(self.offset.of())
+    }
+}
+
+impl<'a> Parts<'a> {
+    /// Takes the turn to write.
+    pub(crate) fn write(self) -> Locked<'a> {
+        Locked::new(self.cell.sequence.write(), self)
+    }
+
+    pub(crate) fn account(self) -> AccountId {
+        self.cell.sequence.read(|| self.rest.owner())
+    }
+
+    pub(crate) fn version(self) -> u32 {
+        self.cell.version()
+    }
+
     /// By what the account's limits are known: its tier, and whether it has some of its own.
-    pub(crate) fn limits(&self) -> (TierName, bool) {
-        let flags = self.flags.of();
-        (TierName::ALL[(flags >> TIER_SHIFT & TIER_BITS) as usize], flags & OVERRIDDEN != 0)
+    pub(crate) fn limits(self) -> (TierName, bool) {
+        let flags = self.cell.flags.of();
+        (TierName::ALL[usize::from(flags >> TIER_SHIFT & TIER_BITS)], flags & OVERRIDDEN != 0)
     }
 
     /// What the account uses as of an instant. Bytes of another month than the cell's are `aside`.
-    pub(crate) fn metrics(&self, now: Timestamp, aside: MonthBytes) -> Metrics {
-        self.sequence.read(|| {
+    pub(crate) fn metrics(self, now: Timestamp, aside: MonthBytes) -> Metrics {
+        self.cell.sequence.read(|| {
             let [bytes_sent, bytes_received] = self.month_bytes(Month::of(now), aside);
             Metrics {
-                at: if self.newest.of() == 0 { now } else { instant(self.newest.of()) },
+                at: if self.cell.newest() == 0 { now } else { instant(self.cell.newest()) },
                 readings: self.readings(),
                 bytes_sent,
                 bytes_received,
@@ -193,8 +214,8 @@ impl Cell {
     }
 
     /// How much of a resource is in use, and when that begins to run off by itself. Of bytes, this month's.
-    pub(crate) fn used(&self, resource: Resource, now: Timestamp) -> (u64, Option<Timestamp>) {
-        self.sequence.read(|| match resource {
+    pub(crate) fn used(self, resource: Resource, now: Timestamp) -> (u64, Option<Timestamp>) {
+        self.cell.sequence.read(|| match resource {
             Resource::ApiCalls => (self.calls().sum(now), self.calls().next_reset(now)),
             Resource::FileOperations => (self.files().sum(now), self.files().next_reset(now)),
             Resource::DatabaseQueries => (self.queries().sum(now), self.queries().next_reset(now)),
@@ -206,57 +227,40 @@ impl Cell {
         })
     }
 
-    fn owner(&self) -> AccountId {
-        AccountId::from_bits(u128::from(self.account[0].of()) << 64 | u128::from(self.account[1].of()))
+    fn level(self, level: Level) -> Option<u64> {
+        let is_known = self.rest.known.of() & u32::from(level.bit()) != 0;
+        is_known.then(|| self.readout(level).value.of())
     }
 
-    fn level(&self, level: Level) -> Option<u64> {
-        (self.known.of() & u32::from(level.bit()) != 0).then(|| self.levels[level.index()].of())
-    }
-
-    fn readings(&self) -> Readings {
+    fn readings(self) -> Readings {
         let mut readings = Readings::default();
-        let fresh = self.known.of() >> known::FRESH_SHIFT;
         for level in Level::ALL {
             if let Some(value) = self.level(level) {
-                let place = level.index();
-                let at = if fresh & u32::from(level.bit()) != 0 {
-                    self.levels_at.of()
-                } else {
-                    u64::from(self.read_at_high[place].of()) << 32 | u64::from(self.read_at_low[place].of())
-                };
-                readings.set(level, Reading { value, at: instant(at) });
+                readings.set(level, Reading { value, at: instant(self.read_at(level)) });
             }
         }
-        if self.newest.of() > 0 {
-            readings.see(instant(self.newest.of()));
+        if self.cell.newest() > 0 {
+            readings.see(instant(self.cell.newest()));
         }
         readings
     }
 
     /// A month's bytes, durable or not; where the cell has another month, what is durable is `aside`.
-    fn month_bytes(&self, month: Month, aside: MonthBytes) -> MonthBytes {
-        let is_known = month.number() == self.month.of();
-        let is_pending = self.shape.of() & bytes_bits() != 0 && Month::of(self.minute_start()) == month;
+    fn month_bytes(self, month: Month, aside: MonthBytes) -> MonthBytes {
+        let is_known = month.number() == self.rest.month.of();
+        let shape = self.cell.shape.of();
+        let is_pending = shape & bytes_bits() != 0 && Month::of(self.rest.minute_start()) == month;
         std::array::from_fn(|place| {
             let counter = MONTH_COUNTERS[place];
-            let durable = if is_known { self.durable_month_bytes()[place] } else { aside[place] };
-            let pending = is_pending && self.shape.of() & u32::from(counter.bit()) != 0;
-            let pending = pending.then(|| self.added[counter.index()].of());
+            let durable = if is_known { self.rest.durable_month_bytes()[place] } else { aside[place] };
+            let pending = is_pending && shape & u32::from(counter.bit()) != 0;
+            let pending = pending.then(|| self.cell.added[counter.index()].of());
             sum(durable, pending)
         })
     }
 
-    /// What is durable of the cell's month.
-    fn durable_month_bytes(&self) -> MonthBytes {
-        std::array::from_fn(|place| {
-            let is_measured = self.known.of() >> known::MONTH_SHIFT & 1 << place != 0;
-            is_measured.then(|| self.month_bytes[place].of())
-        })
-    }
-
-    fn queries_per_second(&self, now: Timestamp) -> Option<f64> {
-        if self.known.of() & known::QUERIES == 0 {
+    fn queries_per_second(self, now: Timestamp) -> Option<f64> {
+        if self.rest.known.of() & known::QUERIES == 0 {
             return None;
         }
         let queries = self.queries();
@@ -267,27 +271,52 @@ impl Cell {
             return None;
         }
         // From the first bucket that can be in the sum, or was measured at all, until now.
-        let first = newest.saturating_sub(length).max(self.queries_since.of());
+        let first = newest.saturating_sub(length).max(self.buckets.queries_since.of());
         let start = MinuteWindow::start(first);
         let measured_for = now.since(start).max(QUERY_BUCKET).as_secs_f64();
         #[expect(clippy::cast_precision_loss, reason = "a rate for people to read")]
         Some(queries.sum(now) as f64 / measured_for)
     }
 
+    fn queries(self) -> MinuteWindow<'a> {
+        let Self { cell, rest, buckets, .. } = self;
+        MinuteWindow {
+            present: &rest.present[QUERIES],
+            sum: &cell.used[QUERIES],
+            settled: &rest.settled[QUERIES],
+            closed: &buckets.queries,
+        }
+    }
+
+    fn calls(self) -> HourWindow<'a> {
+        self.hour(CALLS, &self.buckets.calls)
+    }
+
+    fn files(self) -> HourWindow<'a> {
+        self.hour(FILES, &self.buckets.files)
+    }
+
+    const fn hour(self, place: usize, closed: &'a [Half; HOUR_CLOSED]) -> HourWindow<'a> {
+        let Self { cell, rest, .. } = self;
+        HourWindow { present: &rest.present[place], sum: &cell.used[place], settled: &rest.settled[place], closed }
+    }
+}
+
+impl Rest {
+    pub(crate) fn owner(&self) -> AccountId {
+        AccountId::from_bits(u128::from(self.account[0].of()) << 64 | u128::from(self.account[1].of()))
+    }
+
     fn minute_start(&self) -> Timestamp {
         Timestamp::from_millis(i64::from(self.minute.of()) * 60_000)
     }
 
-    fn calls(&self) -> HourWindow<'_> {
-        HourWindow { present: &self.calls_present, sum: &self.calls_sum, closed: &self.calls_closed }
-    }
-
-    fn files(&self) -> HourWindow<'_> {
-        HourWindow { present: &self.files_present, sum: &self.files_sum, closed: &self.files_closed }
-    }
-
-    fn queries(&self) -> MinuteWindow<'_> {
-        MinuteWindow { present: &self.queries_present, sum: &self.queries_sum, closed: &self.queries_closed }
+    /// What is durable of the month.
+    fn durable_month_bytes(&self) -> MonthBytes {
+        std::array::from_fn(|place| {
+            let is_measured = self.known.of() >> known::MONTH_SHIFT & 1 << place != 0;
+            is_measured.then(|| self.month_bytes[place].of())
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Making a cell anew from the store while it is in use.
 
-use super::writing::Locked;
-use super::{Aside, MONTH_COUNTERS, Past, known, millis};
+use super::writing::{HOURLY, Locked};
+use super::{Aside, MONTH_COUNTERS, Parts, Past, known, millis};
 use crate::monitoring::pending::Pending;
 use crate::monitoring::sample::{Counter, Level, Sample};
 use crate::time::{Month, Timestamp};
@@ -10,31 +10,27 @@ impl Locked<'_> {
     /// Sets it to what the store has, beside which what is not durable yet stays: what the cell has of it, and what is
     /// `waiting`. Queries, which the store cannot tell by the second, stay as they are.
     pub(crate) fn renew(&self, past: &Past, waiting: Option<&Pending>, now: Timestamp, aside: impl Aside) {
-        let cell = self.cell;
+        let Parts { cell, rest, .. } = self.parts;
+        self.parts.expect_nothing();
         for level in Level::ALL {
             if let Some(reading) = past.readings.of(level) {
-                self.materialise();
                 self.see_levels(&Sample::at(reading.at).with_level(level, reading.value));
             }
         }
-        cell.calls().clear();
-        cell.files().clear();
+        let own = [self.parts.calls().clear(), self.parts.files().clear()];
         let stored = past.minutes.iter().chain(waiting.into_iter().flat_map(|waiting| &waiting.minutes));
         for (bucket, rollup) in stored {
-            self.count_hourly(
-                bucket.start(),
-                [Counter::ApiCalls, Counter::FileOperations].map(|of| rollup.total(of)),
-                now,
-            );
+            self.count_hourly(bucket.start(), HOURLY.map(|of| rollup.total(of)), now, aside);
         }
-        let own = [Counter::ApiCalls, Counter::FileOperations].map(|counter| {
-            let is_pending = cell.shape.of() & u32::from(counter.bit()) != 0;
-            is_pending.then(|| cell.added[counter.index()].of())
-        });
-        self.count_hourly(cell.minute_start(), own, now);
-        cell.month.set(0);
-        cell.known.set(cell.known.of() & !(3 << known::MONTH_SHIFT));
-        cell.month_bytes.iter().for_each(|bytes| bytes.set(0));
+        for (counter, amount) in HOURLY.into_iter().zip(own) {
+            if cell.shape.of() & u32::from(counter.bit()) != 0 {
+                let window = if counter == Counter::ApiCalls { self.parts.calls() } else { self.parts.files() };
+                self.count_in(window, counter, rest.minute_start(), amount, true, || now, aside);
+            }
+        }
+        rest.month.set(0);
+        rest.known.set(rest.known.of() & !(3 << known::MONTH_SHIFT));
+        rest.month_bytes.iter().for_each(|bytes| bytes.set(0));
         let days = past.days.iter().chain(waiting.into_iter().flat_map(|waiting| &waiting.minutes));
         // What is of another month has been put aside.
         for (bucket, rollup) in days.filter(|(bucket, _)| Month::of(bucket.start()) == Month::of(now)) {
@@ -42,15 +38,6 @@ impl Locked<'_> {
         }
         let newest_minute = past.minutes.last().map(|(bucket, _)| bucket.start());
         let newest = past.readings.newest().max(newest_minute).map_or(0, millis);
-        cell.newest.set(cell.newest.of().max(newest));
-    }
-
-    fn count_hourly(&self, at: Timestamp, [calls, files]: [Option<u64>; 2], now: Timestamp) {
-        if let Some(calls) = calls {
-            self.cell.calls().add(at, calls, || now);
-        }
-        if let Some(files) = files {
-            self.cell.files().add(at, files, || now);
-        }
+        self.parts.see_time(newest);
     }
 }

@@ -10,7 +10,10 @@ const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 #[derive(Default)]
 struct Alone {
     cell: Cell,
-    tally: Tally,
+    rest: Rest,
+    buckets: Buckets,
+    grants: Grants,
+    seldom: Seldom,
     marks: std::cell::Cell<usize>,
     put: RefCell<Vec<(Bucket, Rollup)>>,
     months: RefCell<Vec<(Month, MonthBytes)>>,
@@ -48,20 +51,25 @@ impl Alone {
 
     fn resumed(past: &Past) -> Self {
         let alone = Self::default();
-        alone.cell.write(&alone.tally).resume(AccountId::from_bits(1), past, NOW, &alone);
+        alone.parts().write().resume(AccountId::from_bits(1), past, NOW, &alone);
         alone
     }
 
+    fn parts(&self) -> Parts<'_> {
+        let Self { cell, rest, buckets, grants, seldom, .. } = self;
+        Parts { cell, rest, buckets, grants, seldom }
+    }
+
     fn record(&self, sample: &Sample) {
-        self.cell.write(&self.tally).record(sample, self);
+        self.cell.record(sample, self, || self.parts());
     }
 
     fn apply(&self, sample: &Sample, now: Timestamp) {
-        self.cell.write(&self.tally).apply(sample, now, self);
+        self.parts().write().apply(sample, now, self);
     }
 
     fn take(&self) -> Pending {
-        let mut pending = self.cell.write(&self.tally).take_pending(self).unwrap_or_default();
+        let mut pending = self.parts().write().take_pending(self).unwrap_or_default();
         self.put.take().iter().for_each(|(minute, rollup)| pending.add(*minute, rollup));
         pending.minutes.sort_by_key(|(minute, _)| *minute);
         pending
@@ -73,14 +81,14 @@ impl Alone {
         let aside = months.iter().filter(of_month).fold(MonthBytes::default(), |sum, (_, bytes)| {
             std::array::from_fn(|place| super::sum(sum[place], bytes[place]))
         });
-        self.cell.metrics(now, aside)
+        self.parts().metrics(now, aside)
     }
 }
 
 #[test]
-fn a_cell_takes_seven_lines_and_a_tally_two() {
-    assert_eq!((size_of::<Cell>(), size_of::<Tally>()), (448, 128));
-    assert!(std::mem::offset_of!(Cell, calls_closed) <= 192, "what every sample touches is in the first three");
+fn what_a_sample_writes_takes_two_lines() {
+    assert_eq!((size_of::<Cell>(), size_of::<Rest>()), (128, 80));
+    assert_eq!((size_of::<Buckets>(), size_of::<Grants>(), size_of::<Seldom>()), (120, 24, 152));
 }
 
 #[test]
@@ -284,7 +292,7 @@ mod renewal {
             recorded.iter().for_each(|sample| cell.record(sample));
             let mut waiting = Pending::default();
             cell.put.borrow().iter().for_each(|(minute, rollup)| waiting.add(*minute, rollup));
-            cell.cell.write(&cell.tally).renew(&past, Some(&waiting), NOW, &cell);
+            cell.parts().write().renew(&past, Some(&waiting), NOW, &cell);
 
             let fresh = Alone::resumed(&past);
             recorded.iter().for_each(|sample| fresh.record(sample));
