@@ -13,6 +13,11 @@ use tokio::runtime::Runtime;
 use crate::everyone::Everyone;
 use crate::floor::FIGURES;
 
+/// Units of an account's first lease.
+const FIRST_LEASE: u64 = 64;
+/// Leases that are used up before the one that a bench takes from: it has 67 million units.
+const LEASES: u32 = 20;
+
 /// A platform whose writer of usage stands still: nothing runs on its runtime while samples are recorded, as no peer is
 /// read out either. What making them durable costs is the bench `report`'s matter.
 #[derive(Debug)]
@@ -61,7 +66,8 @@ impl Ours {
         accounts.iter().map(|account| self.meter(*account)).collect()
     }
 
-    /// The meter of an account that was granted more API calls than a bench can use, so that each is decided in memory.
+    /// The meter of an account that was granted more API calls than a bench can use, so that each is decided in memory: a
+    /// lease that is used up at once is followed by one twice as large.
     #[must_use]
     pub fn granted(&self, account: AccountId) -> Meter {
         let now = SystemClock.now();
@@ -70,6 +76,11 @@ impl Ours {
         self.runtime.block_on(async {
             self.platform.allocation().set_override(&self.context, account, own).await.expect("a limit of its own");
             let meter = self.platform.monitoring().meter(&self.context, account).await.expect("its meter");
+            for lease in (0..LEASES).map(|lease| FIRST_LEASE << lease) {
+                for amount in [1, lease] {
+                    assert!(meter.consume(Resource::ApiCalls, amount, now).await.expect("a decision").is_allowed);
+                }
+            }
             assert!(meter.consume(Resource::ApiCalls, 1, now).await.expect("a decision").is_allowed);
             meter
         })

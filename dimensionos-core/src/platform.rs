@@ -65,7 +65,7 @@ pub(crate) struct Inner {
     pub(crate) exports: Semaphore,
     pub(crate) key_holders: DashMap<SecretDigest, AccessKeyId>,
     pub(crate) metering: Arc<Metering>,
-    pub(crate) ledger: Ledger,
+    pub(crate) ledger: Arc<Ledger>,
     pub(crate) retention: Retention,
     pub(crate) scheduler: Scheduler,
     pub(crate) report_log: Option<Arc<dyn ReportLog>>,

@@ -1,5 +1,6 @@
 //! The way to the one writer of usage.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -8,6 +9,7 @@ use crate::Error;
 use crate::allocation::accounting::Question;
 use crate::context::Principal;
 use crate::id::{AccessKeyId, AccountId};
+use crate::monitoring::metering::Metering;
 use crate::monitoring::report::{Receipt, Report};
 use crate::monitoring::writer::Writer;
 use crate::payment::Tombstone;
@@ -19,8 +21,10 @@ const MAX_WAITING: usize = 1_024;
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Hands reports to the writer.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Ledger {
+    /// What it writes down.
+    pub(super) metering: Arc<Metering>,
     jobs: mpsc::Sender<Job>,
     /// Whether the writer has ended as it was told to.
     has_ended: watch::Receiver<bool>,
@@ -54,11 +58,12 @@ impl Ledger {
     pub(crate) fn start(writer: Writer) -> Self {
         let (jobs, waiting) = mpsc::channel(MAX_WAITING);
         let (end, has_ended) = watch::channel(false);
+        let metering = Arc::clone(&writer.metering);
         tokio::spawn(async move {
             writer.run(waiting).await;
             let _ = end.send(true);
         });
-        Self { jobs, has_ended }
+        Self { metering, jobs, has_ended }
     }
 
     /// Makes a report durable and counts it, once.

@@ -6,7 +6,6 @@ use crate::allocation::accounting::{Question, Request};
 use crate::allocation::{Decision, Resource};
 use crate::id::AccountId;
 use crate::monitoring::ledger::Ledger;
-use crate::monitoring::metering::Metering;
 use crate::monitoring::sample::Sample;
 use crate::monitoring::slab::Pinned;
 use crate::time::Timestamp;
@@ -14,9 +13,9 @@ use crate::time::Timestamp;
 /// Meters one account from inside the program: resolved once, then recorded to as often as anything happens.
 #[derive(Clone)]
 pub struct Meter {
+    // As small as can be: who holds a million of them goes through them at each turn.
     pub(super) cell: Pinned,
-    pub(super) metering: Arc<Metering>,
-    pub(super) ledger: Ledger,
+    pub(super) ledger: Arc<Ledger>,
 }
 
 impl Meter {
@@ -32,9 +31,9 @@ impl Meter {
     /// [`MAX_SAMPLE_LEAD`](crate::monitoring::MAX_SAMPLE_LEAD) ahead (to the minute) counts altogether as taken now:
     /// nothing is lost, and nothing older leaves a window before its time.
     pub fn record(&self, sample: &Sample) {
-        let slot = self.cell.slot();
-        let told = self.cell.record(sample, self.metering.beside(slot));
-        self.metering.tell(slot, told);
+        let (metering, slot) = (&*self.ledger.metering, self.cell.slot());
+        let told = self.cell.record(sample, metering.beside(slot));
+        metering.tell(slot, told);
     }
 
     /// Whether the account may use that much more of a resource now; where it may, it is counted. As
@@ -46,7 +45,7 @@ impl Meter {
     /// `NotFound` where the account was erased; `InvalidInput` for an amount of zero or past 2^53 - 1; `Store`, and then
     /// nothing was counted.
     pub async fn consume(&self, resource: Resource, amount: u64, now: Timestamp) -> Result<Decision, Error> {
-        if let Some(decision) = self.metering.consume(&self.cell, resource, amount, now) {
+        if let Some(decision) = self.ledger.metering.consume(&self.cell, resource, amount, now) {
             return Ok(decision);
         }
         let request = Request::new(self.account(), resource, amount)?;

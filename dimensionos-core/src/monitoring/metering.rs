@@ -231,7 +231,12 @@ impl Metering {
 
     /// Records a sample of an account; not where it is not in memory.
     fn record(&self, sample: &(AccountId, Sample)) -> bool {
-        let found = |slot| Some((slot, self.slab.parts(slot)?));
+        let found = |slot| {
+            let parts = self.slab.parts(slot)?;
+            // The lines of one account come together, and not one after the other.
+            slab::prefetch(parts);
+            Some((slot, parts))
+        };
         self.index.candidates(sample.0).filter_map(found).any(|found| self.record_in(found, sample))
     }
 

@@ -41,7 +41,7 @@ impl Monitoring<'_> {
         let Self(inner) = self;
         allows(&context.caller, Action::Meter, Target::Service)?;
         let cell = inner.metering.cell(&*inner.store, account, inner.clock.now()).await?;
-        Ok(Meter { cell, metering: Arc::clone(&self.0.metering), ledger: self.0.ledger.clone() })
+        Ok(Meter { cell, ledger: Arc::clone(&inner.ledger) })
     }
 
     /// Counts samples of many accounts, for a program that measures by itself: seen at once, and durable within a

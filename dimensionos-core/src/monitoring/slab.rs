@@ -298,12 +298,11 @@ pub(super) const fn prefetch_line<T>(_line: *const T) {}
 /// A handle to one cell, which is not given to another account for as long as there is one.
 pub(crate) struct Pinned {
     slab: Arc<Slab>,
-    rung: NonNull<Rung>,
     cell: NonNull<Cell>,
     slot: Slot,
 }
 
-// SAFETY: a handle is a counted reference to a slab, which may be shared and sent, and to two things in it that may, too.
+// SAFETY: a handle is a counted reference to a slab, which may be shared and sent, and to a cell in it that may, too.
 unsafe impl Send for Pinned {}
 // SAFETY: as above.
 unsafe impl Sync for Pinned {}
@@ -315,7 +314,7 @@ impl Pinned {
         let (rung, place) = slab.rung(slot)?;
         let cell = NonNull::from(rung.parts(place)?.cell);
         rung.pins.values()[place].fetch_add(1, Ordering::AcqRel);
-        Some(Self { slab: Arc::clone(slab), rung: NonNull::from(rung), cell, slot })
+        Some(Self { slab: Arc::clone(slab), cell, slot })
     }
 
     #[inline]
@@ -326,8 +325,9 @@ impl Pinned {
     }
 
     fn rung(&self) -> (&Rung, usize) {
-        // SAFETY: as for the cell.
-        (unsafe { self.rung.as_ref() }, place(self.slot).1)
+        let found = self.slab.rung(self.slot);
+        // SAFETY: a handle is made of a slot whose rung was there, and rungs stay.
+        unsafe { found.unwrap_unchecked() }
     }
 
     /// The account's figures.

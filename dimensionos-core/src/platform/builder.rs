@@ -277,7 +277,7 @@ impl PlatformBuilder {
             exports: Semaphore::new(EXPORTS),
             key_holders: DashMap::new(),
             metering,
-            ledger,
+            ledger: Arc::new(ledger),
             retention: self.retention,
             scheduler: Scheduler::new(replica, runs),
             report_log: self.report_log,

@@ -239,6 +239,110 @@ fn sample() -> impl proptest::strategy::Strategy<Value = Sample> {
     })
 }
 
+mod alike {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        /// A sample of one of some shapes, so many milliseconds after the last.
+        Record { shape: usize, passed: i64, amount: u64 },
+        Apply { shape: usize, amount: u64 },
+        Spend(Leasable, u64),
+        SetBack,
+        Take,
+    }
+
+    /// Samples of sources as they are: of a host, of an API, of files, and of what is seldom counted through.
+    fn sample(shape: usize, at: Timestamp, amount: u64) -> Sample {
+        let sample = Sample::at(at);
+        match shape {
+            0 => sample
+                .with_level(Level::CpuMillicores, amount)
+                .with_level(Level::RamBytes, amount / 2)
+                .with_added(Counter::CpuMicroseconds, amount)
+                .with_added(Counter::BytesSent, amount),
+            1 => sample.with_added(Counter::ApiCalls, amount).with_added(Counter::DatabaseQueries, 1),
+            2 => sample.with_added(Counter::FileOperations, amount).with_level(Level::Connections, 3),
+            3 => sample.with_level(Level::StorageBytes, amount).with_level(Level::RamBytes, 7),
+            _ => sample,
+        }
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let amount = prop_oneof![6 => 0..1_000_u64, 1 => Just(3_000_000_000), 1 => Just(MAX_AMOUNT)];
+        let passed = prop_oneof![6 => 0..900_i64, 1 => Just(0), 1 => -5_000..70_000_i64, 1 => 250_000..4_000_000_i64];
+        // Often the same shape time and again.
+        let shape = prop_oneof![6 => Just(0_usize), 4 => Just(1), 1 => 2..5_usize];
+        prop_oneof![
+            20 => (shape.clone(), passed, amount.clone())
+                .prop_map(|(shape, passed, amount)| Step::Record { shape, passed, amount }),
+            1 => (shape, amount).prop_map(|(shape, amount)| Step::Apply { shape, amount }),
+            2 => (prop_oneof![Just(Leasable::ApiCalls), Just(Leasable::FileOperations)], 1..100_u64)
+                .prop_map(|(what, amount)| Step::Spend(what, amount)),
+            1 => Just(Step::SetBack),
+            3 => Just(Step::Take),
+        ]
+    }
+
+    /// Does a step, and gives the time after it.
+    fn act(cell: &Alone, step: &Step, now: Timestamp) -> Timestamp {
+        match step {
+            Step::Record { shape, passed, amount } => {
+                let at = Timestamp::from_millis(now.as_millis() + passed);
+                cell.record(&sample(*shape, at, *amount));
+                return at;
+            }
+            Step::Apply { shape, amount } => cell.apply(&sample(*shape, now, *amount), now),
+            Step::Spend(what, amount) => drop(cell.parts().write().spend(*what, *amount, now, cell)),
+            Step::SetBack => {
+                let before = now.before(Duration::from_secs(400));
+                cell.parts().write().set_back(before, cell);
+                return before;
+            }
+            Step::Take => {}
+        }
+        now
+    }
+
+    #[test]
+    fn the_third_of_three_samples_takes_the_short_way() {
+        let cell = Alone::new();
+        let taken = |at| cell.cell.record_alike(&sample(0, at, 5), &cell).is_some();
+        cell.record(&sample(0, NOW, 5));
+        assert!(taken(NOW.after(Duration::from_millis(1))));
+        assert!(!taken(NOW), "older than the newest");
+        assert!(!taken(NOW.after(Duration::from_secs(10))), "in other ten seconds");
+        assert!(cell.cell.record_alike(&sample(1, NOW.after(Duration::from_millis(1)), 5), &cell).is_none(), "of other fields");
+        cell.take();
+        assert!(taken(NOW.after(Duration::from_millis(1))), "also the first after a flush");
+        assert_eq!(cell.take().minutes[0].1.total(Counter::BytesSent), Some(5));
+    }
+
+    proptest! {
+        /// The short way is no other way: whatever happens to a cell, it is as if each sample had gone the long one.
+        #[test]
+        fn the_short_way_ends_where_the_long_one_does(steps in proptest::collection::vec(step(), 1..120)) {
+            let (short, long) = (Alone::new(), Alone::new());
+            let mut now = NOW;
+            for step in steps {
+                long.parts().write().parts.expect_nothing();
+                act(&long, &step, now);
+                now = act(&short, &step, now);
+                if matches!(step, Step::Take) {
+                    prop_assert_eq!(short.take().minutes, long.take().minutes);
+                }
+                prop_assert_eq!(short.metrics(now), long.metrics(now));
+                for resource in Resource::ALL {
+                    prop_assert_eq!(short.parts().used(resource, now), long.parts().used(resource, now));
+                }
+            }
+            prop_assert_eq!(short.take().minutes, long.take().minutes);
+        }
+    }
+}
+
 mod renewal {
     use std::collections::BTreeMap;
 
