@@ -337,6 +337,9 @@ impl Metering {
 
     fn evict_one(&self, slot: Slot, before: Timestamp) -> bool {
         let Some(parts) = self.slab.parts(slot) else { return false };
+        if parts.is_in_use(before) {
+            return false;
+        }
         let mut changing = self.index.lock();
         if self.slab.pins(slot) > 0 {
             return false;

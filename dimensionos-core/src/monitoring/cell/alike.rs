@@ -5,14 +5,16 @@
 //! [`Cell`], two lines of memory.
 
 use super::levels::{OFTEN, SELDOM_BITS};
-use super::writing::Told;
-use super::{Aside, CALLS, Cell, ERASED, FILES, LEVEL_BITS, Parts, QUERIES, RECORDED, WINDOWS, millis, shape};
+use super::{CALLS, Cell, ERASED, FILES, LEVEL_BITS, Parts, QUERIES, RECORDED, millis, shape};
 use crate::monitoring::sample::{Counter, Sample};
 use crate::monitoring::window::{HourWindow, MinuteWindow};
 
 /// Ten seconds: the shortest of the stretches that samples alike may not leave. A bucket of the window of queries; five
 /// minutes and a minute hold them whole.
 pub(super) const TICK_MILLIS: u64 = 10_000;
+
+/// The largest sum and the largest amount that are added without a look: the sum of two has 32 bits.
+const MAX_SHORT: u64 = (1 << 31) - 1;
 
 /// Set in [`Cell::like`] where the next sample may be like the last.
 const EXPECTED: u16 = 1 << 15;
@@ -23,43 +25,41 @@ const fn tick(at: u64) -> (u64, u16) {
 }
 
 impl Cell {
-    /// Counts a sample that is like the last one. Absent where it is not: then nothing has happened yet.
+    /// Counts a sample that is like the last one, and says whether it is. Where it is not, nothing has happened.
     #[expect(clippy::inline_always, reason = "the path of a sample")]
     #[inline(always)]
-    pub(super) fn record_alike(&self, sample: &Sample, aside: impl Aside) -> Option<Told> {
+    pub(super) fn record_alike(&self, sample: &Sample) -> bool {
         let (tick, offset) = tick(millis(sample.taken_at()));
         let [cpu, sent, received, windowed @ ..] = sample.counters();
-        let sums: [u64; WINDOWS] = std::array::from_fn(|place| u64::from(self.used[place].of()) + windowed[place]);
-        let (measured, shape) = (sample.measured(), self.shape.of());
+        let measured = sample.measured();
+        let largest = self.used.iter().zip(windowed).fold(0, |all, (used, more)| all | u64::from(used.of()) | *more);
         let is_alike = self.like.of() == measured | EXPECTED
             && u64::from(self.tick.of()) == tick
             && self.offset.of() <= offset
-            && shape < shape::MAX_READINGS * shape::READING
-            && sums.iter().fold(0, |all, sum| all | sum) <= u64::from(u32::MAX);
+            && self.shape.of() < shape::MAX_READINGS * shape::READING
+            && largest <= MAX_SHORT
+            && self.flags.of() & (RECORDED | ERASED) == RECORDED;
         if !is_alike {
-            return None;
+            return false;
         }
-        if self.flags.of() & (RECORDED | ERASED) != RECORDED && !self.begin_recording(aside) {
-            return Some(Told::Nobody);
-        }
+        self.offset.set(offset);
         for (added, more) in self.added.iter().zip([cpu, sent, received]) {
             // Absent is 0, and adds nothing.
             added.set(added.of().saturating_add(*more));
         }
-        #[expect(clippy::cast_possible_truncation, reason = "no larger than 32 bits hold, by what was asked above")]
-        self.used.iter().zip(sums).for_each(|(used, sum)| used.set(sum as u32));
-        let mut after = shape | u32::from(measured);
+        #[expect(clippy::cast_possible_truncation, reason = "no larger than half of what 32 bits hold")]
+        self.used.iter().zip(windowed).for_each(|(used, more)| used.set(used.of() + *more as u32));
+        let mut shape = self.shape.of() | u32::from(measured);
         if u32::from(measured) & LEVEL_BITS != 0 {
             for (readout, level) in self.often.iter().zip(OFTEN) {
                 if measured & level.bit() != 0 {
                     readout.read(sample.levels()[level.index()]);
                 }
             }
-            after += shape::READING;
+            shape += shape::READING;
         }
-        self.shape.set(after);
-        self.offset.set(offset);
-        Some(self.told())
+        self.shape.set(shape);
+        true
     }
 }
 

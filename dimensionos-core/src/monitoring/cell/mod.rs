@@ -183,6 +183,12 @@ impl<'a> Parts<'a> {
         Locked::new(self.cell.sequence.write(), self)
     }
 
+    /// Whether it seems to be in use: asked before its turn is taken.
+    pub(crate) fn is_in_use(self, since: Timestamp) -> bool {
+        let flags = self.cell.flags.of();
+        flags & (WAITING | WATCHED) != 0 || flags & LIVE != 0 && self.cell.newest() >= millis(since)
+    }
+
     pub(crate) fn account(self) -> AccountId {
         self.cell.sequence.read(|| self.rest.owner())
     }

@@ -35,17 +35,12 @@ pub(crate) enum Told {
 impl Cell {
     /// Takes a sample that the next flush makes durable. What stands beside the cell is looked for where it is needed.
     #[inline]
-    pub(crate) fn record<'a>(
-        &'a self,
-        sample: &Sample,
-        aside: impl Aside,
-        parts: impl FnOnce() -> Parts<'a>,
-    ) -> Told {
+    pub(crate) fn record<'a>(&'a self, sample: &Sample, aside: impl Aside, parts: impl FnOnce() -> Parts<'a>) -> Told {
         let writing = self.sequence.write();
-        match self.record_alike(sample, aside) {
-            Some(told) => told,
-            None => Locked::new(writing, parts()).record(sample, aside),
+        if self.record_alike(sample) {
+            return self.told();
         }
+        Locked::new(writing, parts()).record(sample, aside)
     }
 
     /// The same, where it is the account's. Absent where it is not.
@@ -61,8 +56,10 @@ impl Cell {
         if rest.owner() != *account || self.flags.of() & LIVE == 0 {
             return None;
         }
-        let told = self.record_alike(sample, aside);
-        Some(told.unwrap_or_else(|| Locked::new(writing, parts()).record(sample, aside)))
+        if self.record_alike(sample) {
+            return Some(self.told());
+        }
+        Some(Locked::new(writing, parts()).record(sample, aside))
     }
 
     /// Who is to be told of a change.
@@ -122,12 +119,17 @@ impl Locked<'_> {
         self.parts.cell.flags.of() & (LIVE | ERASED) == ERASED
     }
 
-    /// Takes a sample that is not like the last one.
+    /// Takes a sample that is the first since a flush, or not like the last one.
     #[inline(never)]
     fn record(self, sample: &Sample, aside: impl Aside) -> Told {
         let Parts { cell, rest, .. } = self.parts;
-        if cell.flags.of() & (RECORDED | ERASED) != RECORDED && !cell.begin_recording(aside) {
-            return Told::Nobody;
+        if cell.flags.of() & (RECORDED | ERASED) != RECORDED {
+            if !cell.begin_recording(aside) {
+                return Told::Nobody;
+            }
+            if cell.record_alike(sample) {
+                return self.told();
+            }
         }
         self.parts.expect_nothing();
         let minute = minute_of(sample.taken_at());
@@ -334,10 +336,9 @@ impl Locked<'_> {
         }
     }
 
-    /// Makes it an account's of which nothing is known.
+    /// Makes it an account's of which nothing is known: one that was cleared, or never used.
     pub(crate) fn begin(&self, account: AccountId) {
         let Parts { cell, rest, .. } = self.parts;
-        self.clear();
         let bits = account.bits();
         #[expect(clippy::cast_possible_truncation, reason = "128 bits in two halves")]
         let halves = [(bits >> 64) as u64, bits as u64];
