@@ -133,8 +133,10 @@ fn floors(setting: &mut Setting<'_>) {
             "floor: by handle, single writer",
             // Each thread has accounts of its own: no line is written by both.
             |visits, thread| {
-                let places: Vec<u32> = visits.of_thread(thread).into_iter().map(|place| place / 2).collect();
-                (places, block(&ids[..ids.len().div_ceil(2)]))
+                let places = visits.of_thread(thread);
+                let (first, last) = (*places.iter().min().unwrap_or(&0), *places.iter().max().unwrap_or(&0));
+                let places: Vec<u32> = places.into_iter().map(|place| place - first).collect();
+                (places, block(&ids[first as usize..=last as usize]))
             },
             |(places, accounts), at| _ = black_box(accounts[places[at] as usize].plain.record(figures())),
         );
@@ -145,47 +147,75 @@ fn block(ids: &[AccountId]) -> Vec<Account> {
     ids.iter().copied().map(Account::new).collect()
 }
 
-/// Accounts at most whose quotas are used.
-const GRANTED: usize = 1_000;
+/// Accounts at most whose quotas are used, and that are opened anew for each subject.
+const FEW: usize = 1_000;
 
 fn ours(setting: &mut Setting<'_>) {
     let accounts = setting.accounts;
     let sample = Ours::sample();
-    let ours = LazyCell::new(|| {
-        let ours = Ours::open();
-        let meters = ours.meters(accounts.ids());
-        // An account's first sample makes room for what is to be written of it, which the others find.
-        meters.iter().for_each(|meter| meter.record(&sample));
-        (ours, meters)
-    });
-    let in_order =
-        |places: &[u32]| -> Vec<Meter> { places.iter().map(|place| ours.1[*place as usize].clone()).collect() };
+    let open = || {
+        LazyCell::new(|| {
+            let ours = Ours::open();
+            let meters = ours.meters(accounts.ids());
+            // An account's first sample makes room for what is to be written of it, which the others find.
+            meters.iter().for_each(|meter| meter.record(&sample));
+            (ours, meters)
+        })
+    };
+    // Of few accounts each subject has its own: what one account is given here in a minute is more than an hour has.
+    let is_few = accounts.count() <= FEW;
+    let shared = open();
     let record = |meters: &mut Vec<Meter>, at: usize| meters[at].record(black_box(&sample));
-    setting.one_thread("ours: by handle", 1, |visits| in_order(visits.places()), record);
-    setting.two_threads("ours: by handle", |visits, thread| in_order(&visits.of_thread(thread)), record);
+    {
+        let own = open();
+        let ours = if is_few { &own } else { &shared };
+        setting.one_thread("ours: by handle", 1, |visits| in_order(&ours.1, visits.places()), record);
+    }
+    {
+        let own = open();
+        let ours = if is_few { &own } else { &shared };
+        let set_up = |visits: &Visits<'_>, thread| in_order(&ours.1, &visits.of_thread(thread));
+        setting.two_threads("ours: by handle", set_up, record);
+    }
     // A quota is decided about one account at a time; granting it to a million would take longer than all the rest.
-    if accounts.count() <= GRANTED {
+    if is_few {
         let now = SystemClock.now();
+        let ours = Ours::open();
         let granted = |visits: &Visits<'_>| -> Vec<Meter> {
-            let meters: Vec<Meter> = accounts.ids().iter().map(|account| ours.0.granted(*account)).collect();
-            visits.places().iter().map(|place| meters[*place as usize].clone()).collect()
+            let meters: Vec<Meter> = accounts.ids().iter().map(|account| ours.granted(*account)).collect();
+            in_order(&meters, visits.places())
         };
         setting.one_thread("ours: one API call consumed, by handle", 1, granted, |meters, at| {
             Ours::consume(&meters[at], black_box(now));
         });
     }
 
-    for (subject, batch) in
-        [("ours: by id", 1), ("ours: by id in batches of 16", 16), ("ours: by id in batches of 256", 256)]
     {
+        let own = open();
+        let ours = if is_few { &own } else { &shared };
+        let set_up = |visits: &Visits<'_>| (&ours.0, visits.ids().to_vec());
+        setting.one_thread("ours: by id", 1, set_up, |(ours, ids), at| ours.record(ids[at], black_box(&sample)));
+    }
+    {
+        let own = open();
+        let ours = if is_few { &own } else { &shared };
+        let set_up = |visits: &Visits<'_>, thread| {
+            let places = visits.of_thread(thread).into_iter();
+            (&ours.0, places.map(|place| accounts.ids()[place as usize]).collect::<Vec<_>>())
+        };
+        setting.two_threads("ours: by id", set_up, |(ours, ids), at| ours.record(ids[at], black_box(&sample)));
+    }
+    for (subject, batch) in [("ours: by id in batches of 16", 16), ("ours: by id in batches of 256", 256)] {
+        let own = open();
+        let ours = if is_few { &own } else { &shared };
         let set_up = |visits: &Visits<'_>| Batch::new(&ours.0, visits.ids().to_vec(), batch, sample);
         setting.one_thread(subject, batch, set_up, Batch::record);
     }
-    let set_up = |visits: &Visits<'_>, thread| {
-        let ids = visits.of_thread(thread).into_iter().map(|place| accounts.ids()[place as usize]).collect();
-        Batch::new(&ours.0, ids, 1, sample)
-    };
-    setting.two_threads("ours: by id", set_up, Batch::record);
+}
+
+/// The meters of those places.
+fn in_order(meters: &[Meter], places: &[u32]) -> Vec<Meter> {
+    places.iter().map(|place| meters[*place as usize].clone()).collect()
 }
 
 /// A caller that fills one batch again and again.

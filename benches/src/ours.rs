@@ -93,6 +93,12 @@ impl Ours {
         assert!(decision.is_allowed);
     }
 
+    /// Records a sample by id.
+    #[inline]
+    pub fn record(&self, account: AccountId, sample: &Sample) {
+        ready(self.platform.monitoring().record(&self.context, account, sample)).expect("it is there");
+    }
+
     /// Records a batch by id.
     #[inline]
     pub fn record_batch(&self, batch: &[(AccountId, Sample)]) {

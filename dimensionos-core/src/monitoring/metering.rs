@@ -11,7 +11,7 @@ use tokio::sync::OnceCell;
 use crate::Error;
 use crate::allocation::{Decision, Enforcement, Limits, OwnLimits, Resource, TierName};
 use crate::id::AccountId;
-use crate::monitoring::cell::{Aside, Leasable, Locked, MonthBytes, Parts, Past, Snapshot, Told, WINDOW_PAST};
+use crate::monitoring::cell::{Aside, Cell, Leasable, Locked, MonthBytes, Parts, Past, Snapshot, Told, WINDOW_PAST};
 use crate::monitoring::crossing;
 use crate::monitoring::index::Index;
 use crate::monitoring::pending::Pending;
@@ -200,50 +200,50 @@ impl Metering {
     }
 
     /// Records samples of accounts that are in memory, and says which are not.
-    pub(super) fn record_batch(&self, samples: &[(AccountId, Sample)], absent: &mut Vec<usize>) {
-        if let [sample] = samples {
-            if !self.record(sample) {
-                absent.push(0);
-            }
-            return;
-        }
-        let index = self.index.view();
+    pub(super) fn record_batch(&self, samples: &[(AccountId, Sample)]) -> Vec<usize> {
+        let (index, mut absent) = (self.index.view(), Vec::new());
         for (block, first) in samples.chunks(BATCH).zip((0..).step_by(BATCH)) {
             // Three passes, each asking for what the next one reads: the misses of a block overlap.
             block.iter().for_each(|(account, _)| index.prefetch(*account));
-            let mut found: [Option<(Slot, Parts<'_>)>; BATCH] = [None; BATCH];
+            let mut found: [Option<(Slot, &Cell)>; BATCH] = [None; BATCH];
             for (found, (account, _)) in found.iter_mut().zip(block) {
-                if let Some(slot) = index.candidates(*account).next()
-                    && let Some(parts) = self.slab.parts(slot)
-                {
-                    slab::prefetch(parts);
-                    *found = Some((slot, parts));
-                }
+                *found = index.nearest(*account).and_then(|slot| self.ask_for(slot));
             }
-            for (sample, (found, place)) in block.iter().zip(found.into_iter().zip(first..)) {
-                let is_recorded = found.is_some_and(|found| self.record_in(found, sample));
-                if !is_recorded && !self.record(sample) {
+            for ((account, sample), (found, place)) in block.iter().zip(found.into_iter().zip(first..)) {
+                let is_recorded = found.is_some_and(|found| self.record_in(found, *account, sample));
+                if !is_recorded && !self.record_elsewhere(*account, sample) {
                     absent.push(place);
                 }
             }
         }
+        absent
     }
 
     /// Records a sample of an account; not where it is not in memory.
-    fn record(&self, sample: &(AccountId, Sample)) -> bool {
-        let found = |slot| {
-            let parts = self.slab.parts(slot)?;
-            // The lines of one account come together, and not one after the other.
-            slab::prefetch(parts);
-            Some((slot, parts))
-        };
-        self.index.candidates(sample.0).filter_map(found).any(|found| self.record_in(found, sample))
+    pub(super) fn record(&self, account: AccountId, sample: &Sample) -> bool {
+        let found = self.index.view().nearest(account).and_then(|slot| self.ask_for(slot));
+        found.is_some_and(|found| self.record_in(found, account, sample)) || self.record_elsewhere(account, sample)
+    }
+
+    /// The same, where it is not in the first cell that may be the account's.
+    #[cold]
+    fn record_elsewhere(&self, account: AccountId, sample: &Sample) -> bool {
+        let mut cells = self.index.candidates(account).filter_map(|slot| Some((slot, self.slab.cell(slot)?)));
+        cells.any(|found| self.record_in(found, account, sample))
+    }
+
+    /// A cell, which the processor is asked for.
+    #[inline]
+    fn ask_for(&self, slot: Slot) -> Option<(Slot, &Cell)> {
+        let cell = self.slab.cell(slot)?;
+        slab::prefetch(cell);
+        Some((slot, cell))
     }
 
     /// Records a sample in a cell, if it is the account's.
     #[inline]
-    fn record_in(&self, (slot, parts): (Slot, Parts<'_>), sample: &(AccountId, Sample)) -> bool {
-        let told = parts.cell.record_of(sample, parts.rest, self.beside(slot), || parts);
+    fn record_in(&self, (slot, cell): (Slot, &Cell), account: AccountId, sample: &Sample) -> bool {
+        let told = cell.record_of(account, sample, self.beside(slot), || self.slab.parts(slot));
         told.is_some_and(|told| {
             self.tell(slot, told);
             true

@@ -1,5 +1,6 @@
 //! What accounts use: numbers only, from a process's own calls or from agents' reports.
 
+mod block;
 pub(crate) mod cell;
 #[cfg(feature = "collectors")]
 pub mod collectors;

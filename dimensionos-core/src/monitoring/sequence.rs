@@ -2,6 +2,11 @@
 
 use crate::words::{AtomicU32, Ordering, fence, pause};
 
+/// How patient who waits for its turn is from the first, as [`pause`] counts. Whoever holds it is done in some ten
+/// nanoseconds, and may come back a hundred times in those microseconds: two threads that took turns by the sample would
+/// send the cell's lines to and fro each time, which costs either of them three times as much.
+const FIRST_WAIT: u32 = 5;
+
 /// Even while nobody writes, odd while somebody does; two more with every write.
 ///
 /// Taking it is one read-modify-write and giving it back one plain store, so that all a writer does in between may be
@@ -42,7 +47,7 @@ impl Sequence {
 
     #[cold]
     fn wait(&self) -> Writing<'_> {
-        let mut tries = 0;
+        let mut tries = FIRST_WAIT;
         loop {
             pause(&mut tries);
             if let Some(writing) = self.try_write(self.0.load(Ordering::Relaxed)) {

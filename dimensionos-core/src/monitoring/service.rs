@@ -44,6 +44,22 @@ impl Monitoring<'_> {
         Ok(Meter { cell, ledger: Arc::clone(&inner.ledger) })
     }
 
+    /// Counts a sample of an account, for a program that measures by itself and keeps no [`Meter`] of it. As
+    /// [`Meter::record`].
+    ///
+    /// # Errors
+    /// `Forbidden` for any caller but the program; `NotFound`; `Store` where the account is not in memory and cannot be
+    /// read.
+    pub async fn record(&self, context: &Context, account: AccountId, sample: &Sample) -> Result<(), Error> {
+        let Self(inner) = self;
+        allows(&context.caller, Action::Meter, Target::Service)?;
+        if !inner.metering.record(account, sample) {
+            // Apart: whoever awaits this would carry the room for a transaction where the cell is in memory.
+            Box::pin(self.meter(context, account)).await?.record(sample);
+        }
+        Ok(())
+    }
+
     /// Counts samples of many accounts, for a program that measures by itself: seen at once, and durable within a
     /// second. Faster than as many meters where the accounts are more than the processor's caches hold, and the faster
     /// the more samples come together: hundreds are best. Samples dated ahead count as those of a [`Meter`] do.
@@ -54,8 +70,7 @@ impl Monitoring<'_> {
     pub async fn record_batch(&self, context: &Context, samples: &[(AccountId, Sample)]) -> Result<(), Error> {
         let Self(inner) = self;
         allows(&context.caller, Action::Meter, Target::Service)?;
-        let mut absent = Vec::new();
-        inner.metering.record_batch(samples, &mut absent);
+        let absent = inner.metering.record_batch(samples);
         let mut counted = Ok(());
         for (account, sample) in absent.into_iter().map(|place| &samples[place]) {
             match self.meter(context, *account).await {

@@ -1,18 +1,13 @@
 //! Where cells live: in rungs, each as large as all before it together, so that none is ever moved.
-#![expect(
-    unsafe_code,
-    reason = "a handle reaches its cell without a look at the rungs, and rungs are made of zeros the system gives"
-)]
+#![expect(unsafe_code, reason = "a handle reaches its cell without a look at the rungs")]
 
-#[cfg(not(dimensionos_loom))]
-use std::cell::UnsafeCell;
 use std::fmt;
-use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
+use crate::monitoring::block::{Block, prefetch_line};
 use crate::monitoring::cell::{Aside, Buckets, Cell, Grants, Locked, Parts, Rest, Seldom, Told};
 use crate::monitoring::sample::Sample;
 use crate::words::{AtomicU32, AtomicU64, Ordering};
@@ -22,10 +17,6 @@ const FIRST: u32 = 1 << FIRST_BITS;
 const FIRST_BITS: u32 = 10;
 /// Rungs: some 67 million cells, 26 GB of them, before there is no room for another.
 const RUNGS: usize = 16;
-
-/// Bytes of a rung that is worth large pages: some of them whole.
-#[cfg(all(target_os = "linux", not(dimensionos_loom)))]
-const LARGE_PAGES: usize = 8 << 20;
 
 /// The number of a cell.
 pub(super) type Slot = u32;
@@ -45,12 +36,9 @@ struct Rung {
 
 impl Rung {
     fn new(cells: usize) -> Self {
-        let (hot, rests) = (Block::zeroed(cells), Block::zeroed(cells));
-        hot.ask_for_large_pages();
-        rests.ask_for_large_pages();
         Self {
-            cells: hot,
-            rests,
+            cells: Block::zeroed_in_large_pages(cells),
+            rests: Block::zeroed_in_large_pages(cells),
             buckets: Block::zeroed(cells),
             grants: Block::zeroed(cells),
             seldom: Block::zeroed(cells),
@@ -68,95 +56,6 @@ impl Rung {
             grants: self.grants.values().get(place)?,
             seldom: self.seldom.values().get(place)?,
         })
-    }
-}
-
-/// What may be made of zeros alone.
-///
-/// # Safety
-/// All bytes zero is a value of the type.
-unsafe trait Zeros: Default {}
-// SAFETY: all of them are made of integers alone, each in an atomic of its size, which has the same representation.
-unsafe impl Zeros for Cell {}
-// SAFETY: as above.
-unsafe impl Zeros for Rest {}
-// SAFETY: as above.
-unsafe impl Zeros for Buckets {}
-// SAFETY: as above.
-unsafe impl Zeros for Grants {}
-// SAFETY: as above.
-unsafe impl Zeros for Seldom {}
-// SAFETY: as above.
-unsafe impl Zeros for AtomicU32 {}
-// SAFETY: as above.
-unsafe impl Zeros for AtomicU64 {}
-
-/// Some values in memory that the system need not find before it is written to: a rung takes no more than its cells in
-/// use.
-struct Block<T> {
-    /// Zeros of the system's, and as many more as it takes to begin with a whole line: only what needs no alignment
-    /// beyond its own is handed out without being written to.
-    #[cfg(not(dimensionos_loom))]
-    memory: Box<[UnsafeCell<u128>]>,
-    #[cfg(dimensionos_loom)]
-    memory: Box<[T]>,
-    values: PhantomData<T>,
-}
-
-// SAFETY: a block is its values, and hands out shared references to them alone.
-unsafe impl<T: Send> Send for Block<T> {}
-// SAFETY: as above.
-unsafe impl<T: Sync> Sync for Block<T> {}
-
-#[cfg(not(dimensionos_loom))]
-impl<T: Zeros> Block<T> {
-    fn zeroed(length: usize) -> Self {
-        let bytes = length * size_of::<T>() + align_of::<T>();
-        // SAFETY: zeros are a `u128`.
-        let memory = unsafe { Box::new_zeroed_slice(bytes.div_ceil(size_of::<u128>())).assume_init() };
-        Self { memory, values: PhantomData }
-    }
-
-    /// Asks the system for pages of 2 MB: a million cells take a hundred thousand of the common ones, and to find one of
-    /// those takes as long as to read it. Not for what most accounts have no use for.
-    #[cfg(target_os = "linux")]
-    fn ask_for_large_pages(&self) {
-        use rustix::mm::{Advice, madvise};
-        const PAGE: usize = 4_096;
-        let bytes = size_of_val(&*self.memory);
-        if bytes < LARGE_PAGES {
-            return;
-        }
-        let start = self.memory.as_ptr().cast_mut().cast::<u8>();
-        let skipped = start.align_offset(PAGE);
-        let length = (bytes - skipped) / PAGE * PAGE;
-        // SAFETY: the pages are the block's own, and the advice changes nothing that is in them.
-        let advised = unsafe { madvise(start.wrapping_add(skipped).cast(), length, Advice::LinuxHugepage) };
-        // A system without them serves the common ones.
-        let _ = advised;
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    const fn ask_for_large_pages(&self) {}
-
-    fn values(&self) -> &[T] {
-        // SAFETY: the memory is zeros and then whatever was written to it as `T`, which is `Zeros`; it is as free to
-        // change behind a shared reference as `T` is, and nobody looks at it as anything else.
-        unsafe { self.memory.align_to::<T>().1 }
-    }
-}
-
-/// The model checker's atomics are no integers.
-#[cfg(dimensionos_loom)]
-impl<T: Zeros> Block<T> {
-    fn zeroed(length: usize) -> Self {
-        Self { memory: (0..length).map(|_| T::default()).collect(), values: PhantomData }
-    }
-
-    const fn ask_for_large_pages(&self) {}
-
-    fn values(&self) -> &[T] {
-        &self.memory
     }
 }
 
@@ -190,6 +89,7 @@ impl fmt::Debug for Slab {
 }
 
 /// Which rung a slot is in, and where in it.
+#[inline]
 const fn place(slot: Slot) -> (usize, usize) {
     let number = slot + FIRST;
     let rung = number.ilog2() - FIRST_BITS;
@@ -237,6 +137,13 @@ impl Slab {
         rung.parts(place)
     }
 
+    /// An account's cell; absent for a slot that was never handed out.
+    #[inline]
+    pub(super) fn cell(&self, slot: Slot) -> Option<&Cell> {
+        let (rung, place) = self.rung(slot)?;
+        rung.cells.values().get(place)
+    }
+
     /// How many handles a cell has.
     pub(super) fn pins(&self, slot: Slot) -> u32 {
         self.rung(slot).map_or(0, |(rung, place)| rung.pins.values()[place].load(Ordering::Acquire))
@@ -273,27 +180,13 @@ impl Slab {
     }
 }
 
-/// Asks the processor for what a sample by an account's id touches, ahead of its use.
+/// Asks the processor for a cell, ahead of its use.
 #[inline]
-pub(super) fn prefetch(parts: Parts<'_>) {
-    let first = std::ptr::from_ref(parts.cell).cast::<u8>();
+pub(super) fn prefetch(cell: &Cell) {
+    let first = std::ptr::from_ref(cell).cast::<u8>();
     prefetch_line(first);
     prefetch_line(first.wrapping_add(64));
-    prefetch_line(parts.rest);
 }
-
-/// Asks the processor for a line of memory, ahead of its use.
-#[cfg(all(target_arch = "x86_64", not(dimensionos_loom)))]
-#[inline]
-pub(super) fn prefetch_line<T>(line: *const T) {
-    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-    // SAFETY: a prefetch reads nothing and faults nowhere, whatever the address.
-    unsafe { _mm_prefetch(line.cast::<i8>(), _MM_HINT_T0) };
-}
-
-/// Other processors have to find the line when it is used.
-#[cfg(not(all(target_arch = "x86_64", not(dimensionos_loom))))]
-pub(super) const fn prefetch_line<T>(_line: *const T) {}
 
 /// A handle to one cell, which is not given to another account for as long as there is one.
 pub(crate) struct Pinned {

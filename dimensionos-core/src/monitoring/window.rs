@@ -59,13 +59,12 @@ impl<const CLOSED: usize, const SECONDS: u32> Window<'_, CLOSED, SECONDS> {
     /// the sum has no room for it: then nothing is counted.
     #[inline]
     pub(super) fn add_now(&self, at: Timestamp, amount: u64) -> bool {
-        let sum = u64::from(self.sum.of()).saturating_add(amount);
-        let is_in = Self::number(at) == self.present.of() && sum <= u64::from(u32::MAX);
-        if is_in {
-            #[expect(clippy::cast_possible_truncation, reason = "no larger than 32 bits hold")]
-            self.sum.set(sum as u32);
-        }
-        is_in
+        let sum = u32::try_from(u64::from(self.sum.of()).saturating_add(amount));
+        let sum = sum.ok().filter(|_| Self::number(at) == self.present.of());
+        sum.is_some_and(|sum| {
+            self.sum.set(sum);
+            true
+        })
     }
 
     /// Begins the bucket of an instant where that is a new one. The clock is asked then: what is dated ahead of it has

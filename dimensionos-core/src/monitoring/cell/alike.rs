@@ -4,9 +4,9 @@
 //! with fields that come or go, so that all a sample like the last one does is to add and to replace numbers: those of
 //! [`Cell`], two lines of memory.
 
-use super::levels::{OFTEN, SELDOM_BITS};
+use super::levels::{SELDOM_BITS, SMALL};
 use super::{CALLS, Cell, ERASED, FILES, LEVEL_BITS, Parts, QUERIES, RECORDED, millis, shape};
-use crate::monitoring::sample::{Counter, Sample};
+use crate::monitoring::sample::{Counter, Level, Sample};
 use crate::monitoring::window::{HourWindow, MinuteWindow};
 
 /// Ten seconds: the shortest of the stretches that samples alike may not leave. A bucket of the window of queries; five
@@ -19,7 +19,7 @@ const MAX_SHORT: u64 = (1 << 31) - 1;
 /// Set in [`Cell::like`] where the next sample may be like the last.
 const EXPECTED: u16 = 1 << 15;
 
-#[expect(clippy::cast_possible_truncation, reason = "ten seconds have 16 bits of milliseconds")]
+/// In which ten seconds an instant is, and when in them.
 const fn tick(at: u64) -> (u64, u16) {
     (at / TICK_MILLIS, (at % TICK_MILLIS) as u16)
 }
@@ -31,7 +31,8 @@ impl Cell {
     pub(super) fn record_alike(&self, sample: &Sample) -> bool {
         let (tick, offset) = tick(millis(sample.taken_at()));
         let [cpu, sent, received, windowed @ ..] = sample.counters();
-        let measured = sample.measured();
+        let (measured, levels) = (sample.measured(), sample.levels());
+        let small = SMALL.map(|level| u32::try_from(levels[level.index()]));
         let largest = self.used.iter().zip(windowed).fold(0, |all, (used, more)| all | u64::from(used.of()) | *more);
         let is_alike = self.like.of() == measured | EXPECTED
             && u64::from(self.tick.of()) == tick
@@ -39,9 +40,8 @@ impl Cell {
             && self.shape.of() < shape::MAX_READINGS * shape::READING
             && largest <= MAX_SHORT
             && self.flags.of() & (RECORDED | ERASED) == RECORDED;
-        if !is_alike {
-            return false;
-        }
+        // Absent is 0, which is small.
+        let (true, [Ok(cpu_now), Ok(connections)]) = (is_alike, small) else { return false };
         self.offset.set(offset);
         for (added, more) in self.added.iter().zip([cpu, sent, received]) {
             // Absent is 0, and adds nothing.
@@ -51,9 +51,12 @@ impl Cell {
         self.used.iter().zip(windowed).for_each(|(used, more)| used.set(used.of() + *more as u32));
         let mut shape = self.shape.of() | u32::from(measured);
         if u32::from(measured) & LEVEL_BITS != 0 {
-            for (readout, level) in self.often.iter().zip(OFTEN) {
+            if measured & Level::RamBytes.bit() != 0 {
+                self.ram.read(levels[Level::RamBytes.index()]);
+            }
+            for ((readout, level), value) in self.small.iter().zip(SMALL).zip([cpu_now, connections]) {
                 if measured & level.bit() != 0 {
-                    readout.read(sample.levels()[level.index()]);
+                    readout.read(value);
                 }
             }
             shape += shape::READING;
@@ -84,6 +87,7 @@ impl Parts<'_> {
         let levels = u32::from(measured) & LEVEL_BITS;
         let is_newest = cell.newest() == millis(at);
         let has_all_levels = levels & SELDOM_BITS == 0
+            && !rest.has_upper()
             && cell.shape.of() & shape::UNEVEN == 0
             && (levels == 0 || rest.fresh() == levels && rest.levels_at.of() == millis(at));
         let is_present = |counter: Counter, place: usize, bucket| {

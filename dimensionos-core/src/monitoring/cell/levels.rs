@@ -6,9 +6,10 @@ use crate::monitoring::rollup::LevelRollup;
 use crate::monitoring::sample::{Level, Sample};
 use crate::words::{Half, Quarter, Word};
 
-/// The levels that sources read each second. Others are counted through now and then, and stand apart.
-pub(super) const OFTEN: [Level; 3] = [Level::CpuMillicores, Level::RamBytes, Level::Connections];
-const SELDOM: [Level; LEVELS - OFTEN.len()] =
+/// The levels that sources read each second and whose readings hardly ever take more than 32 bits. They stand in the cell,
+/// as [`Level::RamBytes`] does; others are counted through now and then, and stand apart.
+pub(super) const SMALL: [Level; 2] = [Level::CpuMillicores, Level::Connections];
+const SELDOM: [Level; LEVELS - SMALL.len() - 1] =
     [Level::StorageBytes, Level::FileCount, Level::TableCount, Level::RecordCount];
 /// The bits of those that stand apart.
 pub(super) const SELDOM_BITS: u32 = {
@@ -19,24 +20,35 @@ pub(super) const SELDOM_BITS: u32 = {
 /// One level.
 #[derive(Debug, Default)]
 #[repr(C)]
-pub(super) struct Readout {
-    pub(super) value: Word,
+pub(super) struct Large {
+    value: Word,
     /// Of the readings that are not durable yet.
     sum: Word,
     peak: Word,
 }
 
-impl Readout {
+/// One level whose value and peak have 32 bits here. What is above them stands apart.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub(super) struct Small {
+    value: Half,
+    peak: Half,
+    sum: Word,
+}
+
+/// What of a [`Small`] level has no room in the cell.
+#[derive(Debug, Default)]
+#[repr(C)]
+struct Upper {
+    value: Half,
+    peak: Half,
+}
+
+impl Large {
     #[expect(clippy::inline_always, reason = "one of the few parts of the path of a sample, which is one function")]
     #[inline(always)]
     pub(super) fn read(&self, value: u64) {
         self.value.set(value);
-        self.gather(value);
-    }
-
-    #[expect(clippy::inline_always, reason = "as above")]
-    #[inline(always)]
-    fn gather(&self, value: u64) {
         self.sum.set(self.sum.of() + value);
         if value > self.peak.of() {
             self.peak.set(value);
@@ -48,11 +60,81 @@ impl Readout {
     }
 }
 
+impl Small {
+    /// Where nothing of it stands apart.
+    #[expect(clippy::inline_always, reason = "as above")]
+    #[inline(always)]
+    pub(super) fn read(&self, value: u32) {
+        self.value.set(value);
+        self.sum.set(self.sum.of() + u64::from(value));
+        if value > self.peak.of() {
+            self.peak.set(value);
+        }
+    }
+
+    pub(super) fn clear(&self) {
+        [&self.value, &self.peak].into_iter().for_each(Half::clear);
+        self.sum.clear();
+    }
+}
+
+/// A level, wherever it stands.
+#[derive(Clone, Copy)]
+enum Readout<'a> {
+    Large(&'a Large),
+    Small(&'a Small, &'a Upper, &'a Rest),
+}
+
+impl Readout<'_> {
+    fn value(self) -> u64 {
+        match self {
+            Self::Large(level) => level.value.of(),
+            Self::Small(level, upper, rest) => rest.joined(&level.value, &upper.value),
+        }
+    }
+
+    fn set_value(self, value: u64) {
+        match self {
+            Self::Large(level) => level.value.set(value),
+            Self::Small(level, upper, rest) => rest.set_joined(&level.value, &upper.value, value),
+        }
+    }
+
+    fn peak(self) -> u64 {
+        match self {
+            Self::Large(level) => level.peak.of(),
+            Self::Small(level, upper, rest) => rest.joined(&level.peak, &upper.peak),
+        }
+    }
+
+    fn set_peak(self, peak: u64) {
+        match self {
+            Self::Large(level) => level.peak.set(peak),
+            Self::Small(level, upper, rest) => rest.set_joined(&level.peak, &upper.peak, peak),
+        }
+    }
+
+    const fn sum(&self) -> &Word {
+        match self {
+            Self::Large(level) => &level.sum,
+            Self::Small(level, ..) => &level.sum,
+        }
+    }
+
+    fn gather(self, value: u64) {
+        self.sum().set(self.sum().of() + value);
+        if value > self.peak() {
+            self.set_peak(value);
+        }
+    }
+}
+
 /// Levels that are seldom read, and when each was that was not read with the newest.
 #[derive(Debug, Default)]
 #[repr(C)]
 pub(crate) struct Seldom {
-    pub(super) levels: [Readout; SELDOM.len()],
+    levels: [Large; SELDOM.len()],
+    upper: [Upper; SMALL.len()],
     /// In two parts.
     read_at_low: [Half; LEVELS],
     read_at_high: [Quarter; LEVELS],
@@ -62,7 +144,8 @@ pub(crate) struct Seldom {
 
 impl Seldom {
     pub(super) fn clear(&self) {
-        self.levels.iter().for_each(Readout::clear);
+        self.levels.iter().for_each(Large::clear);
+        self.upper.iter().for_each(|Upper { value, peak }| [value, peak].into_iter().for_each(Half::clear));
         self.read_at_low.iter().for_each(Half::clear);
         self.read_at_high.iter().chain(&self.counts).for_each(Quarter::clear);
     }
@@ -87,20 +170,51 @@ impl Rest {
     pub(super) fn fresh(&self) -> u32 {
         self.known.of() >> known::FRESH_SHIFT & LEVEL_BITS
     }
+
+    /// Whether any reading ever took more than a [`Small`] level has room for.
+    pub(super) fn has_upper(&self) -> bool {
+        self.known.of() & known::UPPER != 0
+    }
+
+    fn joined(&self, lower: &Half, upper: &Half) -> u64 {
+        // Not looked at where it was never needed: memory that nobody touched takes no room.
+        let upper = if self.has_upper() { upper.of() } else { 0 };
+        u64::from(upper) << 32 | u64::from(lower.of())
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "64 bits in two halves")]
+    fn set_joined(&self, lower: &Half, upper: &Half, value: u64) {
+        lower.set(value as u32);
+        if value > u64::from(u32::MAX) {
+            self.known.set(self.known.of() | known::UPPER);
+        }
+        if self.has_upper() {
+            upper.set((value >> 32) as u32);
+        }
+    }
 }
 
 impl<'a> Parts<'a> {
-    pub(super) const fn readout(self, level: Level) -> &'a Readout {
-        let Self { cell, seldom, .. } = self;
+    const fn readout(self, level: Level) -> Readout<'a> {
+        let Self { cell, rest, seldom, .. } = self;
         match level {
-            Level::CpuMillicores => &cell.often[0],
-            Level::RamBytes => &cell.often[1],
-            Level::Connections => &cell.often[2],
-            Level::StorageBytes => &seldom.levels[0],
-            Level::FileCount => &seldom.levels[1],
-            Level::TableCount => &seldom.levels[2],
-            Level::RecordCount => &seldom.levels[3],
+            Level::CpuMillicores => Readout::Small(&cell.small[0], &seldom.upper[0], rest),
+            Level::RamBytes => Readout::Large(&cell.ram),
+            Level::Connections => Readout::Small(&cell.small[1], &seldom.upper[1], rest),
+            Level::StorageBytes => Readout::Large(&seldom.levels[0]),
+            Level::FileCount => Readout::Large(&seldom.levels[1]),
+            Level::TableCount => Readout::Large(&seldom.levels[2]),
+            Level::RecordCount => Readout::Large(&seldom.levels[3]),
         }
+    }
+
+    /// A level as it was last read.
+    pub(super) fn value(self, level: Level) -> u64 {
+        self.readout(level).value()
+    }
+
+    pub(super) fn set_value(self, level: Level, value: u64) {
+        self.readout(level).set_value(value);
     }
 
     /// When a level was read.
@@ -109,18 +223,18 @@ impl<'a> Parts<'a> {
     }
 
     pub(super) fn tallied(self, level: Level, shape: u32) -> LevelRollup {
-        let Readout { sum, peak, .. } = self.readout(level);
+        let readout = self.readout(level);
         let count =
             if shape & shape::UNEVEN == 0 { readings_in(shape) } else { self.seldom.counts[level.index()].of() };
         #[expect(clippy::cast_precision_loss, reason = "a sum of readings, for their mean")]
-        LevelRollup { sum: sum.of() as f64, count: u64::from(count), peak: peak.of() }
+        LevelRollup { sum: readout.sum().of() as f64, count: u64::from(count), peak: readout.peak() }
     }
 
     /// Begins the sum and peak of a level anew.
     pub(super) fn begin_tally(self, level: Level) {
-        let Readout { sum, peak, .. } = self.readout(level);
-        sum.set(0);
-        peak.set(0);
+        let readout = self.readout(level);
+        readout.sum().set(0);
+        readout.set_peak(0);
     }
 }
 
@@ -152,7 +266,7 @@ impl Locked<'_> {
     pub(super) fn see_levels(&self, sample: &Sample) {
         let rest = self.parts.rest;
         let (at, levels) = (millis(sample.taken_at()), u32::from(sample.measured()) & LEVEL_BITS);
-        let (known, fresh) = (rest.known.of(), rest.fresh());
+        let fresh = rest.fresh();
         if at < rest.levels_at.of() {
             self.see_late_levels(sample);
             return;
@@ -161,9 +275,9 @@ impl Locked<'_> {
         if !is_same && fresh & !levels != 0 {
             self.write_down_times(fresh & !levels);
         }
-        measured(sample).for_each(|(level, value)| self.parts.readout(level).value.set(value));
+        measured(sample).for_each(|(level, value)| self.parts.set_value(level, value));
         let fresh = if is_same { fresh | levels } else { levels };
-        rest.known.set(known & !(LEVEL_BITS << known::FRESH_SHIFT) | levels | fresh << known::FRESH_SHIFT);
+        rest.known.set(rest.known.of() & !(LEVEL_BITS << known::FRESH_SHIFT) | levels | fresh << known::FRESH_SHIFT);
         rest.levels_at.set(at);
     }
 
@@ -184,7 +298,7 @@ impl Locked<'_> {
         for (level, value) in measured(sample) {
             let bit = u32::from(level.bit());
             if rest.known.of() & bit == 0 || self.parts.read_at(level) <= at {
-                self.parts.readout(level).value.set(value);
+                self.parts.set_value(level, value);
                 seldom.set_read_at(level, at);
                 // Not fresh: its time is its own.
                 rest.known.set((rest.known.of() | bit) & !(bit << known::FRESH_SHIFT));

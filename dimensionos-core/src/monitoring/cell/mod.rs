@@ -22,7 +22,7 @@ pub(crate) use granted::{Grants, Leasable, Snapshot};
 pub(crate) use levels::Seldom;
 pub(crate) use writing::{Locked, Told};
 
-use levels::{OFTEN, Readout};
+use levels::{Large, SMALL, Small};
 
 const LEVELS: usize = Level::ALL.len();
 const COUNTERS: usize = Counter::ALL.len();
@@ -53,15 +53,16 @@ pub(crate) struct Cell {
     used: [Half; WINDOWS],
     /// What was added to the other counters and is not durable yet.
     added: [Word; COUNTERS - WINDOWS],
+    account: [Word; 2],
     /// The levels that a source reads each second.
-    often: [Readout; OFTEN.len()],
+    ram: Large,
+    small: [Small; SMALL.len()],
 }
 
 /// What changes with a minute, a month or a source.
 #[derive(Debug, Default)]
-#[repr(C)]
+#[repr(C, align(64))]
 pub(crate) struct Rest {
-    account: [Word; 2],
     /// When the levels that are marked fresh were read, unless the cell says it.
     levels_at: Word,
     /// How much of the month's bytes is durable.
@@ -130,6 +131,8 @@ mod known {
     pub(crate) const FRESH_SHIFT: u32 = 8;
     pub(crate) const MONTH_SHIFT: u32 = 16;
     pub(crate) const QUERIES: u32 = 1 << 24;
+    /// Whether a level was ever more than the cell has room for.
+    pub(crate) const UPPER: u32 = 1 << 25;
 }
 
 /// What a store knows of an account's recent past.
@@ -171,6 +174,10 @@ impl Cell {
         self.sequence.version()
     }
 
+    fn owner(&self) -> AccountId {
+        AccountId::from_bits(u128::from(self.account[0].of()) << 64 | u128::from(self.account[1].of()))
+    }
+
     /// When the newest of it was measured, in milliseconds; 0 where nothing ever was.
     fn newest(&self) -> u64 {
         u64::from(self.tick.of()) * alike::TICK_MILLIS + u64::from(self.offset.of())
@@ -190,7 +197,7 @@ impl<'a> Parts<'a> {
     }
 
     pub(crate) fn account(self) -> AccountId {
-        self.cell.sequence.read(|| self.rest.owner())
+        self.cell.sequence.read(|| self.cell.owner())
     }
 
     pub(crate) fn version(self) -> u32 {
@@ -235,7 +242,7 @@ impl<'a> Parts<'a> {
 
     fn level(self, level: Level) -> Option<u64> {
         let is_known = self.rest.known.of() & u32::from(level.bit()) != 0;
-        is_known.then(|| self.readout(level).value.of())
+        is_known.then(|| self.value(level))
     }
 
     fn readings(self) -> Readings {
@@ -309,10 +316,6 @@ impl<'a> Parts<'a> {
 }
 
 impl Rest {
-    pub(crate) fn owner(&self) -> AccountId {
-        AccountId::from_bits(u128::from(self.account[0].of()) << 64 | u128::from(self.account[1].of()))
-    }
-
     fn minute_start(&self) -> Timestamp {
         Timestamp::from_millis(i64::from(self.minute.of()) * 60_000)
     }

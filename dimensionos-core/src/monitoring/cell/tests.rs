@@ -87,8 +87,8 @@ impl Alone {
 
 #[test]
 fn what_a_sample_writes_takes_two_lines() {
-    assert_eq!((size_of::<Cell>(), size_of::<Rest>()), (128, 80));
-    assert_eq!((size_of::<Buckets>(), size_of::<Grants>(), size_of::<Seldom>()), (120, 24, 152));
+    assert_eq!((size_of::<Cell>(), size_of::<Rest>()), (128, 64));
+    assert_eq!((size_of::<Buckets>(), size_of::<Grants>(), size_of::<Seldom>()), (120, 24, 168));
 }
 
 #[test]
@@ -247,8 +247,15 @@ mod alike {
     #[derive(Debug, Clone)]
     enum Step {
         /// A sample of one of some shapes, so many milliseconds after the last.
-        Record { shape: usize, passed: i64, amount: u64 },
-        Apply { shape: usize, amount: u64 },
+        Record {
+            shape: usize,
+            passed: i64,
+            amount: u64,
+        },
+        Apply {
+            shape: usize,
+            amount: u64,
+        },
         Spend(Leasable, u64),
         SetBack,
         Take,

@@ -1,10 +1,10 @@
 //! Writing to a cell.
 
 use super::granted::Leasable;
-use super::levels::Readout;
+use super::levels::Small;
 use super::{
-    Aside, COUNTERS, Cell, ERASED, LEVEL_BITS, LIVE, MONTH_COUNTERS, MonthBytes, OVERRIDDEN, Parts, Past,
-    RECORDED, Rest, TIER_BITS, TIER_SHIFT, WAITING, WATCHED, known, millis, shape,
+    Aside, COUNTERS, Cell, ERASED, LEVEL_BITS, LIVE, MONTH_COUNTERS, MonthBytes, OVERRIDDEN, Parts, Past, RECORDED,
+    TIER_BITS, TIER_SHIFT, WAITING, WATCHED, known, millis, shape,
 };
 use crate::allocation::{Resource, TierName};
 use crate::id::AccountId;
@@ -47,19 +47,19 @@ impl Cell {
     #[inline]
     pub(crate) fn record_of<'a>(
         &'a self,
-        (account, sample): &(AccountId, Sample),
-        rest: &Rest,
+        account: AccountId,
+        sample: &Sample,
         aside: impl Aside,
-        parts: impl FnOnce() -> Parts<'a>,
+        parts: impl FnOnce() -> Option<Parts<'a>>,
     ) -> Option<Told> {
         let writing = self.sequence.write();
-        if rest.owner() != *account || self.flags.of() & LIVE == 0 {
+        if self.owner() != account || self.flags.of() & LIVE == 0 {
             return None;
         }
         if self.record_alike(sample) {
             return Some(self.told());
         }
-        Some(Locked::new(writing, parts()).record(sample, aside))
+        Some(Locked::new(writing, parts()?).record(sample, aside))
     }
 
     /// Who is to be told of a change.
@@ -111,7 +111,7 @@ impl Locked<'_> {
 
     /// Whose it is.
     pub(crate) fn account(&self) -> AccountId {
-        self.parts.rest.owner()
+        self.parts.cell.owner()
     }
 
     /// Whether its account was erased while somebody had a handle to it.
@@ -241,7 +241,7 @@ impl Locked<'_> {
                 return false;
             }
             let (minute, rollup) = self.take(aside);
-            aside.put(rest.owner(), minute, &rollup);
+            aside.put(cell.owner(), minute, &rollup);
         }
         rest.minute.set(minute);
         true
@@ -313,16 +313,16 @@ impl Locked<'_> {
         if bytes == [None; 2] {
             return;
         }
-        let (rest, month) = (self.parts.rest, Month::of(at));
+        let (Parts { cell, rest, .. }, month) = (self.parts, Month::of(at));
         if month.number() < rest.month.of() {
-            aside.month(rest.owner(), month, bytes);
+            aside.month(cell.owner(), month, bytes);
             return;
         }
         if month.number() > rest.month.of() {
             // A source may be ahead of its time at a month's end, and then both go on.
             let before = rest.durable_month_bytes();
             if before != [None; 2] {
-                aside.month(rest.owner(), Month::from_number(rest.month.of()), before);
+                aside.month(cell.owner(), Month::from_number(rest.month.of()), before);
             }
             rest.month.set(month.number());
             rest.known.set(rest.known.of() & !(3 << known::MONTH_SHIFT));
@@ -338,11 +338,11 @@ impl Locked<'_> {
 
     /// Makes it an account's of which nothing is known: one that was cleared, or never used.
     pub(crate) fn begin(&self, account: AccountId) {
-        let Parts { cell, rest, .. } = self.parts;
+        let cell = self.parts.cell;
         let bits = account.bits();
         #[expect(clippy::cast_possible_truncation, reason = "128 bits in two halves")]
         let halves = [(bits >> 64) as u64, bits as u64];
-        rest.account.iter().zip(halves).for_each(|(word, half)| word.set(half));
+        cell.account.iter().zip(halves).for_each(|(word, half)| word.set(half));
         cell.flags.set(LIVE);
     }
 
@@ -352,7 +352,7 @@ impl Locked<'_> {
         self.begin(account);
         for level in Level::ALL {
             if let Some(reading) = past.readings.of(level) {
-                self.parts.readout(level).value.set(reading.value);
+                self.parts.set_value(level, reading.value);
                 seldom.set_read_at(level, millis(reading.at));
                 rest.known.set(rest.known.of() | u32::from(level.bit()));
                 rest.levels_at.set(rest.levels_at.of().max(millis(reading.at)));
@@ -370,7 +370,13 @@ impl Locked<'_> {
     }
 
     /// Counts in the windows of an hour what is durable.
-    pub(super) fn count_hourly(&self, at: Timestamp, [calls, files]: [Option<u64>; 2], now: Timestamp, aside: impl Aside) {
+    pub(super) fn count_hourly(
+        &self,
+        at: Timestamp,
+        [calls, files]: [Option<u64>; 2],
+        now: Timestamp,
+        aside: impl Aside,
+    ) {
         if let Some(calls) = calls {
             self.count_in(self.parts.calls(), Counter::ApiCalls, at, calls, false, || now, aside);
         }
@@ -386,9 +392,10 @@ impl Locked<'_> {
         [&cell.shape, &cell.tick, &rest.minute, &rest.known, &rest.crossed, &buckets.queries_since]
             .into_iter()
             .for_each(Half::clear);
-        [&rest.levels_at].into_iter().chain(&rest.account).chain(&rest.month_bytes).for_each(Word::clear);
+        [&rest.levels_at].into_iter().chain(&cell.account).chain(&rest.month_bytes).for_each(Word::clear);
         cell.added.iter().for_each(Word::clear);
-        cell.often.iter().for_each(Readout::clear);
+        cell.ram.clear();
+        cell.small.iter().for_each(Small::clear);
         self.parts.queries().clear();
         self.parts.calls().clear();
         self.parts.files().clear();
@@ -456,7 +463,7 @@ impl Locked<'_> {
             // A minute that lies ahead now is no minute to go on with.
             if cell.shape.of() != 0 {
                 let (minute, rollup) = self.take(aside);
-                aside.put(rest.owner(), minute, &rollup);
+                aside.put(cell.owner(), minute, &rollup);
             }
             rest.minute.set(minute_of(now));
         }
