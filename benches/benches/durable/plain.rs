@@ -128,8 +128,12 @@ impl Texts {
 
 static ROLLUP_TEXTS: LazyLock<Texts> = LazyLock::new(|| Texts::of(&ROLLUPS));
 static READING_TEXTS: LazyLock<Texts> = LazyLock::new(|| Texts::of(&READINGS));
-const SOURCE: &str = "INSERT INTO usage_sources (agent_id, name, state) VALUES (?, ?, ?) \
-     ON CONFLICT (agent_id, name) DO UPDATE SET state = excluded.state";
+static SOURCE_TEXTS: LazyLock<Texts> = LazyLock::new(|| {
+    let columns = [("agent_id", "uuid"), ("name", "text"), ("state", "text")];
+    let columns = columns.map(|(name, kind)| (name.to_owned(), kind)).to_vec();
+    let conflict = "(agent_id, name) DO UPDATE SET state = excluded.state".to_owned();
+    Texts::of(&Table { name: "usage_sources", columns, conflict })
+});
 const SOURCES: &str = "INSERT INTO usage_sources (agent_id, name, state) \
      SELECT * FROM UNNEST($1::uuid[], $2::text[], $3::text[]) \
      ON CONFLICT (agent_id, name) DO UPDATE SET state = excluded.state";
@@ -236,7 +240,8 @@ impl Plain {
     /// Copies of the one account there is, under other ids.
     pub(crate) async fn copy_accounts(&mut self, ids: &[AccountId]) {
         const COPY: &str = "INSERT INTO accounts (id, anonymous_id, pepper_id, tier, created_at, trial_started_at, \
-            epoch) SELECT $1, $2, pepper_id, tier, created_at, trial_started_at, epoch FROM accounts LIMIT 1";
+            trial_ends_at, active_since, due_at, epoch) SELECT $1, $2, pepper_id, tier, created_at, trial_started_at, \
+            trial_ends_at, active_since, due_at, epoch FROM accounts LIMIT 1";
         self.run("BEGIN".to_owned()).await;
         for id in ids {
             let anonymous = [id.bits().to_be_bytes(), id.bits().to_le_bytes()].concat();
@@ -300,9 +305,10 @@ async fn sqlite_group(connection: &mut SqliteConnection, group: &Group, sequence
     let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
     sqlite_rows(&mut tx, &ROLLUP_TEXTS, &group.usage, bind_usage).await?;
     sqlite_rows(&mut tx, &READING_TEXTS, &group.readings, bind_readings).await?;
-    for source in &group.sources {
-        sqlx::query(SOURCE).bind(AGENT).bind(source.clone()).bind(sequence.to_string()).execute(&mut *tx).await?;
-    }
+    let bind_source = |query: SqliteQuery, source: &String| {
+        query.bind(AGENT).bind(source.clone()).bind(sequence.to_string())
+    };
+    sqlite_rows(&mut tx, &SOURCE_TEXTS, &group.sources, bind_source).await?;
     tx.commit().await
 }
 

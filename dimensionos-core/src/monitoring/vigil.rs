@@ -1,5 +1,7 @@
 //! What the detectors of abuse are fed: what was measured, once it is durable.
 
+use std::borrow::Cow;
+
 use crate::allocation::{Allocation, LimitOverride};
 use crate::id::AccountId;
 use crate::monitoring::metering::Metering;
@@ -11,6 +13,8 @@ use crate::tos::Signals;
 
 /// Accounts with flags up that are told the time at once: they are few, and the others have their turn a moment later.
 const PASSED_AT_ONCE: usize = 4_096;
+/// What was counted beside most samples.
+static NOTHING: Signals = Signals::new();
 
 impl Metering {
     /// Shows detectors what a report counted.
@@ -18,16 +22,18 @@ impl Metering {
         let mut signals = report.signals.iter().peekable();
         let mut place = 0;
         for (account, samples) in report.by_account() {
-            let granted = self.granted(account);
-            for (_, sample) in samples {
-                let mut counted = Signals::new();
+            let samples = samples.iter().map(|(_, sample)| {
+                let mut counted = Cow::Borrowed(&NOTHING);
                 while let Some((_, more)) = signals.next_if(|(at, _)| *at <= place) {
-                    counted = counted.and(more);
+                    counted = Cow::Owned(counted.and(more));
                 }
                 place += 1;
-                if let Some(granted) = &granted {
-                    self.sentinel.observe(account, granted, sample, &counted, now);
-                }
+                (sample, counted)
+            });
+            match self.granted(account) {
+                Some(granted) => self.sentinel.observe(account, &granted, samples, now),
+                // They are passed over all the same.
+                None => samples.for_each(drop),
             }
         }
     }
@@ -35,7 +41,7 @@ impl Metering {
     /// Shows detectors what the program counted itself.
     pub(super) fn watch_signals(&self, account: AccountId, at: Timestamp, signals: &Signals, now: Timestamp) {
         if let Some(granted) = self.granted(account) {
-            self.sentinel.observe(account, &granted, &Sample::at(at), signals, now);
+            self.sentinel.observe(account, &granted, [(&Sample::at(at), Cow::Borrowed(signals))], now);
         }
     }
 
@@ -58,7 +64,7 @@ impl Metering {
                 }
             }
         }
-        self.sentinel.observe(account, &granted, &sample, &Signals::new(), now);
+        self.sentinel.observe(account, &granted, [(&sample, Cow::Borrowed(&NOTHING))], now);
     }
 
     /// Tells the detectors of accounts with flags up what time it is: silence lowers them.

@@ -1,5 +1,6 @@
 //! The detectors of all accounts that are in use: fed with what was counted, once it is durable.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -75,24 +76,24 @@ impl Sentinel {
         self.watched.entry(account).or_insert_with(|| Box::new(resumed));
     }
 
-    /// Shows detectors a sample that arrived just now. What is long past, as of a source that was cut off, is usage and
-    /// no conduct: nothing is done today for what was done then.
-    pub(crate) fn observe(
+    /// Shows detectors samples of an account that arrived just now, and what was counted beside each. What is long past, as
+    /// of a source that was cut off, is usage and no conduct: nothing is done today for what was done then.
+    pub(crate) fn observe<'a>(
         &self,
         account: AccountId,
         allocation: &Allocation,
-        sample: &Sample,
-        signals: &Signals,
+        samples: impl IntoIterator<Item = (&'a Sample, Cow<'a, Signals>)>,
         now: Timestamp,
     ) {
         let mut watched = self.watched.entry(account).or_default();
-        let taken_at = sample.taken_at();
-        if now.since(taken_at) > OLDEST || watched.newest.since(taken_at) > OLDEST {
-            return;
+        for (sample, signals) in samples {
+            let taken_at = sample.taken_at();
+            if now.since(taken_at) <= OLDEST && watched.newest.since(taken_at) <= OLDEST {
+                watched.newest = watched.newest.max(taken_at);
+                watched.arrived = now;
+                self.show(account, &mut watched, allocation, sample, &signals);
+            }
         }
-        watched.newest = watched.newest.max(taken_at);
-        watched.arrived = now;
-        self.show(account, &mut watched, allocation, sample, signals);
     }
 
     fn show(

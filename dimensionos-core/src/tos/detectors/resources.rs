@@ -111,9 +111,10 @@ impl ResourceExcess {
                 *pending *= decay(elapsed, *window) as f32;
             }
         }
+        let mut left = LastDecay::default();
         for (index, resource) in LIMITED.into_iter().enumerate() {
             self.ages[index] += elapsed.as_secs_f32();
-            if let Some(usage) = self.usage(index, resource, sample) {
+            if let Some(usage) = self.usage(index, resource, sample, &mut left) {
                 self.excess[index] = (part(usage, limit(resource, allocation)) as f32 - 1.0).min(MOST_EXCESS);
                 if self.excess[index] > 0.0 {
                     self.exceed(self.excess[index], self.ages[index].min(longest));
@@ -133,16 +134,16 @@ impl ResourceExcess {
     /// What is used of a resource, in the unit of its limit; absent where this sample does not say.
     #[expect(clippy::cast_precision_loss, reason = "amounts are at most 2^53 - 1")]
     #[expect(clippy::cast_possible_truncation, reason = "sums of which seven digits are enough")]
-    fn usage(&mut self, index: usize, resource: Resource, sample: &Sample) -> Option<f64> {
+    fn usage(&mut self, index: usize, resource: Resource, sample: &Sample, left: &mut LastDecay) -> Option<f64> {
         if let Some(level) = resource.level().and_then(|level| sample.level(level)) {
             return Some(level as f64);
         }
         let added = sample.added(resource.counter()?)? as f64;
         // What was counted came evenly since this counter was last in a sample, which may be several ago.
         let since = f64::from(self.ages[index]);
-        let window = pace_window(resource).as_secs_f64();
-        let weight = if since > 0.0 { (1.0 - (-since / window).exp()) * window / since } else { 1.0 };
-        self.counted[index] = (self.left_of(index, resource) + added * weight) as f32;
+        let left = left.after(self.ages[index], pace_window(resource));
+        let weight = if since > 0.0 { (1.0 - left) * pace_window(resource).as_secs_f64() / since } else { 1.0 };
+        self.counted[index] = (f64::from(self.counted[index]) * left + added * weight) as f32;
         Some(f64::from(self.counted[index]) * pace(resource))
     }
 
@@ -256,6 +257,24 @@ impl ResourceExcess {
             let figure = Figure { signal: meter_of(resource), observed: used * limit, limit: limit * times };
             (used > times).then_some(figure)
         })
+    }
+}
+
+/// What [`decay`] said last: counters that come together fade together, and an exponential takes as long as all else that
+/// is done for one of them.
+#[derive(Default)]
+struct LastDecay {
+    seconds: f32,
+    window: Duration,
+    left: f64,
+}
+
+impl LastDecay {
+    fn after(&mut self, seconds: f32, window: Duration) -> f64 {
+        if window != self.window || seconds.to_bits() != self.seconds.to_bits() {
+            *self = Self { seconds, window, left: decay(Duration::from_secs_f32(seconds), window) };
+        }
+        self.left
     }
 }
 
