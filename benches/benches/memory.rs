@@ -5,6 +5,7 @@
 
 use std::hint::black_box;
 use std::process::Command;
+use std::time::Duration;
 
 use benches::floor::{FIGURES, Table};
 use benches::ours::Ours;
@@ -20,7 +21,7 @@ const SUBJECT: &str = "DIMENSIONOS_BENCH_SUBJECT";
 /// Makes what holds the accounts, and records to each.
 type Subject = fn(&Accounts, Names) -> Box<dyn std::any::Any>;
 
-const SUBJECTS: [(&str, Subject); 7] = [
+const SUBJECTS: [(&str, Subject); 8] = [
     ("floor: plain structs and an index", |accounts, _| {
         let mut table = Table::new(accounts.ids());
         accounts.ids().iter().for_each(|id| _ = black_box(table.record(*id, &FIGURES)));
@@ -35,6 +36,17 @@ const SUBJECTS: [(&str, Subject); 7] = [
         let (ours, sample) = (Ours::open(), Ours::sample());
         for ids in accounts.ids().chunks(BATCH) {
             ours.record_batch(&ids.iter().map(|id| (*id, sample)).collect::<Vec<_>>());
+        }
+        Box::new(ours)
+    }),
+    ("ours, with a sample every five minutes of an hour and a half, all durable, and detectors", |accounts, _| {
+        let (ours, now) = (Ours::open(), Ours::sample().taken_at());
+        for minutes in (0..90_u32).step_by(5).rev() {
+            let sample = Ours::sample_of(now.before(Duration::from_secs(u64::from(minutes) * 60)));
+            for ids in accounts.ids().chunks(BATCH) {
+                ours.record_batch(&ids.iter().map(|id| (*id, sample)).collect::<Vec<_>>());
+            }
+            ours.flush(accounts.ids()[0]);
         }
         Box::new(ours)
     }),

@@ -15,8 +15,8 @@ use crate::floor::FIGURES;
 
 /// Units of an account's first lease.
 const FIRST_LEASE: u64 = 64;
-/// Leases that are used up before the one that a bench takes from: it has 67 million units.
-const LEASES: u32 = 20;
+/// Leases that are used up before the one that a bench takes from: it has 134 million units.
+const LEASES: u32 = 21;
 
 /// A platform whose writer of usage stands still: nothing runs on its runtime while samples are recorded, as no peer is
 /// read out either. What making them durable costs is the bench `report`'s matter.
@@ -40,9 +40,15 @@ impl Ours {
     /// The sample all are given: [`FIGURES`], taken now.
     #[must_use]
     pub fn sample() -> Sample {
+        Self::sample_of(SystemClock.now())
+    }
+
+    /// The same, taken at another instant.
+    #[must_use]
+    pub fn sample_of(at: Timestamp) -> Sample {
         let [cpu, ram, connections] = FIGURES.levels;
         let [cpu_time, sent, received, calls, operations] = FIGURES.added;
-        Sample::at(SystemClock.now())
+        Sample::at(at)
             .with_level(Level::CpuMillicores, cpu)
             .with_level(Level::RamBytes, ram)
             .with_level(Level::Connections, connections)
@@ -91,6 +97,14 @@ impl Ours {
     pub fn consume(meter: &Meter, now: Timestamp) {
         let decision = ready(meter.consume(Resource::ApiCalls, 1, now)).expect("a decision");
         assert!(decision.is_allowed);
+    }
+
+    /// Makes durable what was recorded, which the detectors of abuse are shown then.
+    pub fn flush(&self, account: AccountId) {
+        self.runtime.block_on(async {
+            let meter = self.platform.monitoring().meter(&self.context, account).await.expect("its meter");
+            meter.record_durable(&Self::sample()).await.expect("a storage that takes all");
+        });
     }
 
     /// Records a sample by id.

@@ -1,10 +1,16 @@
 //! Identifiers: 128 random bits each, one type for each thing that has one.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
 use crate::crockford;
 use crate::entropy::{self, Entropy, EntropyError};
+
+/// The hash of maps by account that are looked into for each sample: ids are random, and this is seeded by chance.
+pub(crate) type FastHash = foldhash::fast::RandomState;
+/// What is known of accounts, each found in a few nanoseconds.
+pub(crate) type ByAccount<T> = HashMap<AccountId, T, FastHash>;
 
 /// A text that is no identifier of the kind asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

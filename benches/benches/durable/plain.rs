@@ -305,9 +305,8 @@ async fn sqlite_group(connection: &mut SqliteConnection, group: &Group, sequence
     let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
     sqlite_rows(&mut tx, &ROLLUP_TEXTS, &group.usage, bind_usage).await?;
     sqlite_rows(&mut tx, &READING_TEXTS, &group.readings, bind_readings).await?;
-    let bind_source = |query: SqliteQuery, source: &String| {
-        query.bind(AGENT).bind(source.clone()).bind(sequence.to_string())
-    };
+    let bind_source =
+        |query: SqliteQuery, source: &String| query.bind(AGENT).bind(source.clone()).bind(sequence.to_string());
     sqlite_rows(&mut tx, &SOURCE_TEXTS, &group.sources, bind_source).await?;
     tx.commit().await
 }

@@ -16,7 +16,7 @@ pub use allotted::Allotted;
 pub use changes::{HeavyUse, HeavyUser, MAX_LISTED_USERS, REREAD_INTERVAL, TierExcess, TierPlan};
 pub use hold::{ConsumeKey, Hold, KeyedDecision, MAX_KEY_BYTES, MAX_RESERVATION, Reservation};
 pub use limits::{Enforcement, LimitOverride, MAX_HOURLY_LIMIT};
-pub(crate) use limits::{Limits, OwnLimits, limit};
+pub(crate) use limits::{Limits, OwnLimits, TiersAt, limit};
 pub use quota::{Decision, Resource};
 pub use service::Allocations;
 pub use tier::{Allocation, DatabaseEngine, TierName, UnknownName};

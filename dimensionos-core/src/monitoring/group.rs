@@ -1,9 +1,9 @@
 //! What one transaction of usage writes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use crate::Error;
-use crate::id::{AccessKeyId, AccountId};
+use crate::id::{AccessKeyId, AccountId, ByAccount};
 use crate::monitoring::ledger::Entry;
 use crate::monitoring::pending::Pending;
 use crate::monitoring::reading::Readings;
@@ -15,7 +15,7 @@ use crate::store::Tx;
 /// The group's usage: samples fold into one row an account and minute before anything is written.
 #[derive(Default)]
 pub(super) struct Sums {
-    accounts: HashMap<AccountId, Pending>,
+    accounts: ByAccount<Pending>,
 }
 
 impl Sums {

@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 
 use crate::Error;
 use crate::allocation::{Decision, Enforcement, Limits, OwnLimits, Resource, TierName};
-use crate::id::AccountId;
+use crate::id::{AccountId, FastHash};
 use crate::monitoring::cell::{Aside, Cell, Leasable, Locked, MonthBytes, Parts, Past, Snapshot, Told, WINDOW_PAST};
 use crate::monitoring::crossing;
 use crate::monitoring::index::Index;
@@ -54,7 +54,7 @@ pub(crate) struct Metering {
     pub(super) watchers: Watchers,
     pub(super) versions: Versions,
     /// Accounts that were erased while this process runs: what a meter still records of them is dropped.
-    erased: DashSet<AccountId>,
+    erased: DashSet<AccountId, FastHash>,
 }
 
 /// The registry, for one cell under its lock.
@@ -105,7 +105,7 @@ impl Metering {
             months: Mutex::default(),
             watchers: Watchers::default(),
             versions: Versions::new(is_shared),
-            erased: DashSet::new(),
+            erased: DashSet::default(),
         }
     }
 

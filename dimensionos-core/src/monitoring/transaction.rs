@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use crate::Error;
 use crate::allocation::Hold;
 use crate::allocation::accounting::{Accounting, Decided, Lease, Question, Verdict, lease_end, save_lease};
-use crate::id::{AccessKeyId, AccountId, ReplicaId};
+use crate::id::{AccessKeyId, AccountId, ByAccount, ReplicaId};
 use crate::monitoring::cell::Leasable;
 use crate::monitoring::group::{Sources, Sums};
 use crate::monitoring::ledger::{Entry, RETRY_AFTER};
@@ -52,7 +52,7 @@ pub(crate) struct Written {
     pub(super) settled: Settled,
     pub(super) decided: Decided,
     /// Those of accounts that are reported, held in memory until they are shown.
-    cells: HashMap<AccountId, Pinned>,
+    cells: ByAccount<Pinned>,
     /// Those that were counted.
     pub(super) reports: Vec<Report>,
     pub(super) pending: Vec<(AccountId, Pending)>,
@@ -105,7 +105,7 @@ impl Written {
                 samples.iter().for_each(|(_, sample)| show(cell, sample));
             }
         }
-        self.reports.iter().for_each(|report| metering.watch_report(report, self.now));
+        self.reports.iter().for_each(|report| metering.watch_report(report, &self.cells, self.now));
         self.pending.iter().for_each(|(account, pending)| metering.watch_pending(*account, pending, self.now));
     }
 
@@ -219,7 +219,7 @@ impl Writer {
     async fn open_books(
         &self,
         tx: &mut dyn Tx,
-        asked: HashMap<AccountId, Pinned>,
+        asked: ByAccount<Pinned>,
         pending: &mut Vec<(AccountId, Pending)>,
         now: Timestamp,
     ) -> Result<(Accounting<'_>, Settled), Error> {
@@ -318,8 +318,8 @@ impl Writer {
 
     /// The cells of accounts. They are resumed before the transaction: one resumed after it would find this group in the
     /// store, and then be given it a second time.
-    async fn cells(&self, accounts: impl Iterator<Item = AccountId>) -> Result<HashMap<AccountId, Pinned>, Error> {
-        let mut cells = HashMap::new();
+    async fn cells(&self, accounts: impl Iterator<Item = AccountId>) -> Result<ByAccount<Pinned>, Error> {
+        let mut cells = ByAccount::default();
         let now = self.clock.now();
         for account in accounts {
             if cells.contains_key(&account) || self.metering.is_erased(account) {

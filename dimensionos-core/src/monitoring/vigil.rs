@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 
-use crate::allocation::{Allocation, LimitOverride};
-use crate::id::AccountId;
+use crate::allocation::{Allocation, LimitOverride, TiersAt};
+use crate::id::{AccountId, ByAccount};
 use crate::monitoring::metering::Metering;
 use crate::monitoring::pending::Pending;
 use crate::monitoring::report::Report;
 use crate::monitoring::sample::{Counter, Level, Sample};
+use crate::monitoring::slab::Pinned;
 use crate::time::Timestamp;
 use crate::tos::Signals;
 
@@ -18,7 +19,8 @@ static NOTHING: Signals = Signals::new();
 
 impl Metering {
     /// Shows detectors what a report counted.
-    pub(super) fn watch_report(&self, report: &Report, now: Timestamp) {
+    pub(super) fn watch_report(&self, report: &Report, cells: &ByAccount<Pinned>, now: Timestamp) {
+        let tiers = self.limits.at(now);
         let mut signals = report.signals.iter().peekable();
         let mut place = 0;
         for (account, samples) in report.by_account() {
@@ -30,8 +32,8 @@ impl Metering {
                 place += 1;
                 (sample, counted)
             });
-            match self.granted(account) {
-                Some(granted) => self.sentinel.observe(account, &granted, samples, now),
+            match cells.get(&account) {
+                Some(cell) => self.sentinel.observe(account, &self.granted(cell, account, &tiers, now), samples, now),
                 // They are passed over all the same.
                 None => samples.for_each(drop),
             }
@@ -40,9 +42,7 @@ impl Metering {
 
     /// Shows detectors what the program counted itself.
     pub(super) fn watch_signals(&self, account: AccountId, at: Timestamp, signals: &Signals, now: Timestamp) {
-        if let Some(granted) = self.granted(account) {
-            self.sentinel.observe(account, &granted, [(&Sample::at(at), Cow::Borrowed(signals))], now);
-        }
+        self.watch(account, &Sample::at(at), signals, now);
     }
 
     /// Shows detectors what this process recorded since the last flush.
@@ -50,7 +50,6 @@ impl Metering {
         if pending.minutes.is_empty() {
             return;
         }
-        let Some(granted) = self.granted(account) else { return };
         let mut sample = Sample::at(pending.readings.newest().map_or(now, |newest| newest.min(now)));
         for level in Level::ALL {
             if let Some(reading) = pending.readings.of(level) {
@@ -64,31 +63,43 @@ impl Metering {
                 }
             }
         }
-        self.sentinel.observe(account, &granted, [(&sample, Cow::Borrowed(&NOTHING))], now);
+        self.watch(account, &sample, &NOTHING, now);
+    }
+
+    fn watch(&self, account: AccountId, sample: &Sample, signals: &Signals, now: Timestamp) {
+        if let Some(cell) = self.resident(account) {
+            let tiers = self.limits.at(now);
+            let granted = self.granted(&cell, account, &tiers, now);
+            self.sentinel.observe(account, &granted, [(sample, Cow::Borrowed(signals))], now);
+        }
     }
 
     /// Tells the detectors of accounts with flags up what time it is: silence lowers them.
     pub(super) fn pass(&self, now: Timestamp) {
+        let tiers = self.limits.at(now);
         for account in self.sentinel.raised(PASSED_AT_ONCE) {
-            if let Some(granted) = self.granted(account) {
-                self.sentinel.pass(account, &granted, now);
+            if let Some(cell) = self.resident(account) {
+                self.sentinel.pass(account, &self.granted(&cell, account, &tiers, now), now);
             }
         }
     }
 
     /// What an account is held to: its tier, and more where more was granted to it. Less, as of an account that is
-    /// throttled, is a matter of its quotas and no breach of the terms. Absent for an account that is not in memory.
-    fn granted(&self, account: AccountId) -> Option<Allocation> {
-        let held = self.resident(account)?;
-        let (tier, is_overridden) = held.cell().limits();
-        let now = self.now();
-        let tier = self.limits.tier(tier, now);
+    /// throttled, is a matter of its quotas and no breach of the terms.
+    fn granted<'a>(
+        &self,
+        cell: &Pinned,
+        account: AccountId,
+        tiers: &'a TiersAt,
+        now: Timestamp,
+    ) -> Cow<'a, Allocation> {
+        let (tier, is_overridden) = cell.cell().limits();
+        let tier = tiers.tier(tier);
         if !is_overridden {
-            return Some(tier);
+            return Cow::Borrowed(tier);
         }
-        let is_more = |own: &&LimitOverride| own.resource.limit(&tier).is_some_and(|limit| own.limit > limit);
-        let more: Vec<LimitOverride> =
-            self.limits.own(account).at(&tier, now).iter().filter(is_more).copied().collect();
-        Some(tier.clone().with_overrides(&more, now))
+        let is_more = |own: &&LimitOverride| own.resource.limit(tier).is_some_and(|limit| own.limit > limit);
+        let more: Vec<LimitOverride> = self.limits.own(account).at(tier, now).iter().filter(is_more).copied().collect();
+        Cow::Owned(tier.clone().with_overrides(&more, now))
     }
 }

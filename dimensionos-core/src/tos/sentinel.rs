@@ -8,7 +8,7 @@ use dashmap::{DashMap, DashSet};
 use tokio::sync::mpsc;
 
 use crate::allocation::Allocation;
-use crate::id::AccountId;
+use crate::id::{AccountId, FastHash};
 use crate::monitoring::Sample;
 use crate::time::Timestamp;
 use crate::tos::detectors::{AccountDetectors, DetectorParameters};
@@ -42,7 +42,7 @@ struct Watched {
 /// Who is found to do what.
 #[derive(Debug)]
 pub(crate) struct Sentinel {
-    watched: DashMap<AccountId, Box<Watched>>,
+    watched: DashMap<AccountId, Box<Watched>, FastHash>,
     /// Those with flags up, which silence may lower.
     raised: DashSet<AccountId>,
     parameters: DetectorParameters,
@@ -56,7 +56,7 @@ impl Sentinel {
         let (findings, waiting) = mpsc::channel(MAX_WAITING);
         (
             Self {
-                watched: DashMap::new(),
+                watched: DashMap::default(),
                 raised: DashSet::new(),
                 parameters: DetectorParameters::default(),
                 findings,
