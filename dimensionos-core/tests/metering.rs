@@ -217,6 +217,27 @@ async fn a_batch_counts_for_all_that_are_there_and_says_that_one_is_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_sample_by_account_counts_as_one_by_its_meter_in_memory_or_not() {
+    let (store, clock) = (Failing::default(), FixedClock::default());
+    let platform = open(&store, &clock).await;
+    let (system, monitoring) = (Context::system(), platform.monitoring());
+    let account = register(&platform).await;
+    let call = |at| Sample::at(at).with_added(Counter::ApiCalls, 1);
+    monitoring.record(&system, account, &call(clock.now())).await.unwrap();
+    monitoring.meter(&system, account).await.unwrap().record(&call(clock.now()));
+    monitoring.flush().await.unwrap();
+    clock.advance(Duration::from_secs(180));
+    assert_eq!((monitoring.evict_idle(Duration::ZERO).await.unwrap(), monitoring.cells()), (1, 0));
+    monitoring.record(&system, account, &call(clock.now())).await.unwrap();
+    monitoring.flush().await.unwrap();
+    assert_eq!(total(&platform, account).await, Some(3));
+    let nobody = monitoring.record(&system, AccountId::NOBODY, &call(clock.now())).await.unwrap_err();
+    assert_eq!(nobody.code(), Code::NotFound);
+    let refused = monitoring.record(&Context::anonymous(), account, &call(clock.now())).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_clock_that_is_set_back_stops_no_window() {
     let (store, clock) = (Failing::default(), FixedClock::default());
     let platform = open(&store, &clock).await;
