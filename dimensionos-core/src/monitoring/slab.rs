@@ -15,7 +15,7 @@ use crate::words::{AtomicU32, AtomicU64, Ordering};
 /// Cells of the first rung.
 const FIRST: u32 = 1 << FIRST_BITS;
 const FIRST_BITS: u32 = 10;
-/// Rungs: some 67 million cells, 26 GB of them, before there is no room for another.
+/// Rungs: some 67 million cells, 15 GB of them at least, before there is no room for another.
 const RUNGS: usize = 16;
 
 /// The number of a cell.
