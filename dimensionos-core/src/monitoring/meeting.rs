@@ -10,7 +10,7 @@ use super::*;
 use crate::allocation::schedule::TierSchedule;
 use crate::allocation::{OwnLimits, TierName};
 use crate::monitoring::reading::Readings;
-use crate::monitoring::sample::{Counter, Level};
+use crate::monitoring::sample::{Counter, Level, Sample};
 
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 const ACCOUNTS: u64 = 48;

@@ -15,6 +15,7 @@ mod meter;
 mod metering;
 mod pending;
 mod reading;
+mod recording;
 mod report;
 mod rollup;
 mod sample;

@@ -78,53 +78,65 @@ impl Small {
     }
 }
 
-/// A level, wherever it stands.
+/// A value or a peak, wherever it stands.
 #[derive(Clone, Copy)]
-enum Readout<'a> {
-    Large(&'a Large),
-    Small(&'a Small, &'a Upper, &'a Rest),
+enum Figure<'a> {
+    Whole(&'a Word),
+    Halves { lower: &'a Half, upper: &'a Half, rest: &'a Rest },
 }
 
-impl Readout<'_> {
-    fn value(self) -> u64 {
+impl Figure<'_> {
+    fn of(self) -> u64 {
         match self {
-            Self::Large(level) => level.value.of(),
-            Self::Small(level, upper, rest) => rest.joined(&level.value, &upper.value),
+            Self::Whole(word) => word.of(),
+            // Not looked at where it was never needed: memory that nobody touched takes no room.
+            Self::Halves { lower, upper, rest } => {
+                let upper = if rest.has_upper() { upper.of() } else { 0 };
+                u64::from(upper) << 32 | u64::from(lower.of())
+            }
         }
     }
 
-    fn set_value(self, value: u64) {
+    #[expect(clippy::cast_possible_truncation, reason = "64 bits in two halves")]
+    fn set(self, value: u64) {
         match self {
-            Self::Large(level) => level.value.set(value),
-            Self::Small(level, upper, rest) => rest.set_joined(&level.value, &upper.value, value),
+            Self::Whole(word) => word.set(value),
+            Self::Halves { lower, upper, rest } => {
+                lower.set(value as u32);
+                if value > u64::from(u32::MAX) {
+                    rest.known.set(rest.known.of() | known::UPPER);
+                }
+                if rest.has_upper() {
+                    upper.set((value >> 32) as u32);
+                }
+            }
         }
     }
+}
 
-    fn peak(self) -> u64 {
-        match self {
-            Self::Large(level) => level.peak.of(),
-            Self::Small(level, upper, rest) => rest.joined(&level.peak, &upper.peak),
-        }
+/// A level, wherever it stands.
+#[derive(Clone, Copy)]
+struct Readout<'a> {
+    value: Figure<'a>,
+    sum: &'a Word,
+    peak: Figure<'a>,
+}
+
+impl<'a> Readout<'a> {
+    const fn large(Large { value, sum, peak }: &'a Large) -> Self {
+        Self { value: Figure::Whole(value), sum, peak: Figure::Whole(peak) }
     }
 
-    fn set_peak(self, peak: u64) {
-        match self {
-            Self::Large(level) => level.peak.set(peak),
-            Self::Small(level, upper, rest) => rest.set_joined(&level.peak, &upper.peak, peak),
-        }
-    }
-
-    const fn sum(&self) -> &Word {
-        match self {
-            Self::Large(level) => &level.sum,
-            Self::Small(level, ..) => &level.sum,
-        }
+    const fn small(lower: &'a Small, upper: &'a Upper, rest: &'a Rest) -> Self {
+        let value = Figure::Halves { lower: &lower.value, upper: &upper.value, rest };
+        let peak = Figure::Halves { lower: &lower.peak, upper: &upper.peak, rest };
+        Self { value, sum: &lower.sum, peak }
     }
 
     fn gather(self, value: u64) {
-        self.sum().set(self.sum().of() + value);
-        if value > self.peak() {
-            self.set_peak(value);
+        self.sum.set(self.sum.of() + value);
+        if value > self.peak.of() {
+            self.peak.set(value);
         }
     }
 }
@@ -175,46 +187,29 @@ impl Rest {
     pub(super) fn has_upper(&self) -> bool {
         self.known.of() & known::UPPER != 0
     }
-
-    fn joined(&self, lower: &Half, upper: &Half) -> u64 {
-        // Not looked at where it was never needed: memory that nobody touched takes no room.
-        let upper = if self.has_upper() { upper.of() } else { 0 };
-        u64::from(upper) << 32 | u64::from(lower.of())
-    }
-
-    #[expect(clippy::cast_possible_truncation, reason = "64 bits in two halves")]
-    fn set_joined(&self, lower: &Half, upper: &Half, value: u64) {
-        lower.set(value as u32);
-        if value > u64::from(u32::MAX) {
-            self.known.set(self.known.of() | known::UPPER);
-        }
-        if self.has_upper() {
-            upper.set((value >> 32) as u32);
-        }
-    }
 }
 
 impl<'a> Parts<'a> {
     const fn readout(self, level: Level) -> Readout<'a> {
         let Self { cell, rest, seldom, .. } = self;
         match level {
-            Level::CpuMillicores => Readout::Small(&cell.small[0], &seldom.upper[0], rest),
-            Level::RamBytes => Readout::Large(&cell.ram),
-            Level::Connections => Readout::Small(&cell.small[1], &seldom.upper[1], rest),
-            Level::StorageBytes => Readout::Large(&seldom.levels[0]),
-            Level::FileCount => Readout::Large(&seldom.levels[1]),
-            Level::TableCount => Readout::Large(&seldom.levels[2]),
-            Level::RecordCount => Readout::Large(&seldom.levels[3]),
+            Level::CpuMillicores => Readout::small(&cell.small[0], &seldom.upper[0], rest),
+            Level::RamBytes => Readout::large(&cell.ram),
+            Level::Connections => Readout::small(&cell.small[1], &seldom.upper[1], rest),
+            Level::StorageBytes => Readout::large(&seldom.levels[0]),
+            Level::FileCount => Readout::large(&seldom.levels[1]),
+            Level::TableCount => Readout::large(&seldom.levels[2]),
+            Level::RecordCount => Readout::large(&seldom.levels[3]),
         }
     }
 
     /// A level as it was last read.
     pub(super) fn value(self, level: Level) -> u64 {
-        self.readout(level).value()
+        self.readout(level).value.of()
     }
 
     pub(super) fn set_value(self, level: Level, value: u64) {
-        self.readout(level).set_value(value);
+        self.readout(level).value.set(value);
     }
 
     /// When a level was read.
@@ -227,14 +222,14 @@ impl<'a> Parts<'a> {
         let count =
             if shape & shape::UNEVEN == 0 { readings_in(shape) } else { self.seldom.counts[level.index()].of() };
         #[expect(clippy::cast_precision_loss, reason = "a sum of readings, for their mean")]
-        LevelRollup { sum: readout.sum().of() as f64, count: u64::from(count), peak: readout.peak() }
+        LevelRollup { sum: readout.sum.of() as f64, count: u64::from(count), peak: readout.peak.of() }
     }
 
     /// Begins the sum and peak of a level anew.
     pub(super) fn begin_tally(self, level: Level) {
         let readout = self.readout(level);
-        readout.sum().set(0);
-        readout.set_peak(0);
+        readout.sum.set(0);
+        readout.peak.set(0);
     }
 }
 
